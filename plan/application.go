@@ -1,0 +1,20 @@
+package plan
+
+// Application holds the settings of perimeter 10.
+type Application struct {
+	LoginPath string // where an administrator logs in, for probes; empty: unknown
+	Setup     string // "wordpress" installs WordPress from the system's package at the first up; "node-red" copies a user directory; empty: none
+}
+
+// AWS holds what only has a meaning on AWS. It is kept for synth and named by up.
+type AWS struct {
+	Region, Account string
+	NATGateways     int
+	InstanceType    map[string]string // by tier
+	AMIParameter    string
+	EFSThroughputMB int
+	UserData        map[string][]string // by tier
+	UserDataScript  map[string]string   // by tier
+	BuildMinutes    map[string]int      // by tier
+	DBInstanceType  string
+}

@@ -1,0 +1,22 @@
+package plan
+
+import "time"
+
+// Balancer holds the settings of perimeter 4.
+type Balancer struct {
+	Admins         Match         // viewers whose requests go to admin; the rest goes to fleet
+	Port           uint16        // of its own listener
+	TargetPort     uint16        // of every instance's web server
+	HealthPath     string        // asked on every instance each second
+	HealthInterval time.Duration // between two health requests
+	DrainTimeout   time.Duration // the longest an instance may finish its requests in
+	ScaleInFlight  int           // requests in flight per fleet instance above which one is added
+	ScaleLatency   time.Duration // median time to first byte above which one is added
+}
+
+// Headers between edge and balancer. The edge removes them from every request it receives.
+const (
+	HeaderSecret  = "X-Ringwall-Origin-Secret"
+	HeaderViewer  = "X-Ringwall-Viewer"
+	HeaderRequest = "X-Request-Id"
+)
