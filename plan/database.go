@@ -48,3 +48,20 @@ type Mask struct {
 	Columns           map[string]string // column → SQL expression in its place
 	Where             string            // which rows the view shows; empty: all
 }
+
+// A Secret is what one tier needs to reach its database. It is the JSON object
+// of a 0600 file; the first four keys are the sample's.
+type Secret struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+	Host     string `json:"host"`
+	DBName   string `json:"dbname"`
+	Port     uint16 `json:"port,omitempty"`
+	Engine   Engine `json:"engine,omitempty"`
+}
+
+// String hides the password, so that a Secret may be printed by accident.
+func (s Secret) String() string { return s.Username + "@" + s.Host + "/" + s.DBName }
+
+// GoString is String.
+func (s Secret) GoString() string { return s.String() }
