@@ -3,7 +3,10 @@
 // product; the zero Spec allows nothing.
 package sandbox
 
-import "os"
+import (
+	"fmt"
+	"os"
+)
 
 // A Spec says what one sandboxed program may see and do.
 type Spec struct {
@@ -17,7 +20,10 @@ type Spec struct {
 	TTY                   bool       // Stdin is a terminal and becomes the controlling one
 
 	Net *os.File // network namespace to join; nil: a new one with nothing in it, not even loopback up
-	UID uint32   // id in the caller's user namespace that the program runs as; seen inside as 1000
+	// UID is the id, of user and group, in the caller's user namespace that the
+	// program runs as; inside it is seen as 1000. A caller that may not change
+	// its ids leaves it 0 or names its own. The machine's own root is refused.
+	UID uint32
 
 	Mounts []Mount           // what of the caller's tree is visible, and where
 	Texts  map[string]string // small generated files: /etc/passwd, /etc/hosts
@@ -27,7 +33,8 @@ type Spec struct {
 
 	Calls  Calls // risky system calls that are allowed all the same
 	Limits Limits
-	Skip   Layer // layers left out: for machines that lack them, and for tests
+	Cgroup string // slash-separated group that the program's own group is made in; empty: ringwall
+	Skip   Layer  // layers left out: for machines that lack them, and for tests
 }
 
 // A Mount makes a file or directory of the caller's tree visible.
@@ -69,3 +76,48 @@ const (
 	Rlimits
 	Cgroup
 )
+
+// Inner is the user and group id of every sandboxed program, as it sees itself.
+const Inner = 1000
+
+// Defaults of Limits and of TmpMax.
+const (
+	DefaultProcesses = 256
+	DefaultMemory    = 1 << 30
+	DefaultOpenFiles = 4096
+	DefaultFileSize  = 1 << 30
+	DefaultTmp       = 64 << 20
+)
+
+// A StartError says which step of setting up a sandbox failed, and what to do.
+type StartError struct {
+	Name, Step string
+	Err        error
+	Next       string // what to do next; may be empty
+}
+
+func (e *StartError) Error() string {
+	s := fmt.Sprintf("sandbox %q: %s: %v", e.Name, e.Step, e.Err)
+	if e.Next != "" {
+		s += "; " + e.Next
+	}
+	return s
+}
+
+func (e *StartError) Unwrap() error { return e.Err }
+
+// An Exit says how a sandboxed program ended. A signal that killed it has Code -1.
+type Exit struct {
+	Code   int
+	Signal int // 0: it exited by itself
+}
+
+// Success reports an exit with code 0.
+func (e Exit) Success() bool { return e.Signal == 0 && e.Code == 0 }
+
+func (e Exit) String() string {
+	if e.Signal != 0 {
+		return fmt.Sprintf("killed by signal %d", e.Signal)
+	}
+	return fmt.Sprintf("exit code %d", e.Code)
+}
