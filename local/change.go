@@ -176,9 +176,6 @@ func (h *hub) takeDown(ctx context.Context, ids []string) error {
 func (h *hub) watch(ctx context.Context) {
 	go h.watchLoad(ctx)
 	go h.watchTree(ctx)
-	if h.database != nil {
-		go h.database.watch(ctx)
-	}
 	go h.watchClockwork(ctx)
 }
 

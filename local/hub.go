@@ -138,6 +138,9 @@ func (h *hub) start(ctx context.Context) error {
 		if err := h.startDatabase(ctx); err != nil {
 			return err
 		}
+		if h.database != nil { // fleet waits for rights on tables that admin makes
+			go h.database.watch(ctx)
+		}
 		var tiers errgroup.Group
 		for _, t := range h.Plan.Tiers {
 			for range t.Min {

@@ -280,6 +280,16 @@ type box struct{ *sandbox.Process }
 
 func (b box) PID() int { return b.Process.PID }
 
+func (b box) Wait() error { return exitError(b.Process.Wait()) }
+
+// exitError is nil for exit code 0.
+func exitError(e sandbox.Exit, err error) error {
+	if err != nil || e.Success() {
+		return err
+	}
+	return errors.New(e.String())
+}
+
 func startBox(s sandbox.Spec) (supervise.Process, error) {
 	p, err := sandbox.Start(s)
 	if err != nil {
@@ -296,7 +306,7 @@ func runBox(ctx context.Context, s sandbox.Spec) error {
 	}
 	stop := context.AfterFunc(ctx, func() { p.Kill() })
 	defer stop()
-	err = p.Wait()
+	err = exitError(p.Wait())
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
