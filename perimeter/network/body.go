@@ -10,58 +10,50 @@ import (
 	"github.com/ringwall/ringwall/internal/proxy"
 )
 
-// slowBody cuts a request body that comes more slowly than rate bytes a second
-// after a grace period. It moves the connection's read deadline forward as bytes
-// come, so that a silent client is cut too.
-func slowBody(w http.ResponseWriter, body io.ReadCloser, grace time.Duration, rate int64) io.ReadCloser {
-	if grace <= 0 || rate <= 0 {
-		return body
-	}
-	b := &timedBody{ReadCloser: body, rc: http.NewResponseController(w), grace: grace, rate: rate, start: time.Now()}
-	b.arm()
-	return b
-}
-
+// timedBody cuts a request body that comes too slowly: in every window of time
+// that is spent waiting for it, rate bytes a second must have come. Only waiting
+// counts, so that a slow app is not the client's fault.
 type timedBody struct {
 	io.ReadCloser
-	rc    *http.ResponseController
-	grace time.Duration
-	rate  int64
-	start time.Time
-	set   time.Time // the deadline in force
-	n     int64
-	done  bool
+	rc     *http.ResponseController
+	window time.Duration
+	need   int64 // bytes in each window
+	waited time.Duration
+	n      int64 // bytes in the current window
+	done   bool
 }
 
-// arm sets the deadline by which the bytes so far must have been followed by
-// more. It is moved only when it has moved by a tenth of the grace period.
-func (b *timedBody) arm() {
-	d := b.start.Add(b.grace + time.Duration(float64(b.n)/float64(b.rate)*float64(time.Second)))
-	if d.Sub(b.set) >= b.grace/10 {
-		b.set = d
-		_ = b.rc.SetReadDeadline(d)
-	}
+func slowBody(w http.ResponseWriter, body io.ReadCloser, window time.Duration, rate int64) *timedBody {
+	return &timedBody{ReadCloser: body, rc: http.NewResponseController(w), window: window,
+		need: max(1, int64(float64(rate)*window.Seconds()))}
 }
 
 func (b *timedBody) Read(p []byte) (int, error) {
+	if b.done {
+		return b.ReadCloser.Read(p)
+	}
+	start := time.Now()
+	_ = b.rc.SetReadDeadline(start.Add(b.window - b.waited))
 	n, err := b.ReadCloser.Read(p)
+	_ = b.rc.SetReadDeadline(time.Time{})
+	b.waited += time.Since(start)
 	b.n += int64(n)
+	if b.n >= b.need {
+		b.n, b.waited = 0, 0
+	}
 	switch {
-	case err == nil:
-		b.arm()
-	case errors.Is(err, io.EOF):
-		b.clear()
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded) || err == nil && b.waited >= b.window:
+		b.done = true
 		err = &proxy.Refusal{Status: http.StatusRequestTimeout, Control: "network/slow-body", Reason: "the request's body came too slowly"}
+	case err != nil:
+		b.done = true
 	}
 	return n, err
 }
 
-// clear takes the deadline away when the body has ended: the answer may take
-// longer than the body did.
-func (b *timedBody) clear() {
+// end bounds how long the server waits for the rest of a body that nobody read.
+func (b *timedBody) end() {
 	if !b.done {
-		b.done = true
-		_ = b.rc.SetReadDeadline(time.Time{})
+		_ = b.rc.SetReadDeadline(time.Now().Add(b.window))
 	}
 }

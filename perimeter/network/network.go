@@ -39,8 +39,10 @@ func Wrap(p *plan.Plan, next proxy.Handler) proxy.Handler {
 					Reason: "too many requests from your address", Retry: int(math.Ceil(retry.Seconds()))}
 			}
 		}
-		if r.Body != nil && r.Body != http.NoBody && !perimeter.Down("network/slow-body") {
-			r.Body = slowBody(w, r.Body, n.BodyTimeout, n.MinBodyRate)
+		if r.Body != nil && r.Body != http.NoBody && n.BodyTimeout > 0 && n.MinBodyRate > 0 && !perimeter.Down("network/slow-body") {
+			b := slowBody(w, r.Body, n.BodyTimeout, n.MinBodyRate)
+			defer b.end()
+			r.Body = b
 		}
 		return next.ServeHTTP(w, r)
 	})
