@@ -53,8 +53,10 @@ func ReplyAt(h Handler, log func(*Event), now func() time.Time) http.Handler {
 		id := []string{rec.ID}
 		r.Header[RequestID] = id
 		rw.Header()[RequestID] = id
+		var body *counter
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &counter{r.Body, rec}
+			body = &counter{ReadCloser: r.Body}
+			r.Body = body
 		}
 		defer func() {
 			p := recover()
@@ -67,6 +69,9 @@ func ReplyAt(h Handler, log func(*Event), now func() time.Time) http.Handler {
 					fail(w, r, rec, &Failure{Status: http.StatusInternalServerError, Class: "internal error"})
 					p = nil
 				}
+			}
+			if body != nil {
+				rec.Received = body.n.Load()
 			}
 			rec.finish(now())
 			if log != nil {

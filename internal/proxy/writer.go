@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 )
 
 // writer counts what is sent and lets the record change the final header. It
@@ -66,14 +67,15 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return c, rw, err
 }
 
-// counter counts the bytes of a request body as they are read.
+// counter counts the bytes of a request body as they are read, which may go on
+// in another goroutine when the answer is already there.
 type counter struct {
 	io.ReadCloser
-	rec *Record
+	n atomic.Int64
 }
 
 func (c *counter) Read(b []byte) (int, error) {
 	n, err := c.ReadCloser.Read(b)
-	c.rec.Received += int64(n)
+	c.n.Add(int64(n))
 	return n, err
 }

@@ -20,6 +20,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -39,8 +40,8 @@ type CA struct {
 }
 
 // Open reads the authority that lives in dir (ca.pem, and ca.key with mode 0600),
-// or makes one. domains are the DNS names, with everything under them, that it
-// may sign beside localhost and loopback addresses; an authority that may not
+// or makes one. domains are the DNS names, with everything under them, and the addresses
+// that it may sign beside localhost and loopback addresses; an authority that may not
 // sign all of them, or that expires within a month, is replaced.
 func Open(dir string, domains []string) (*CA, error) {
 	return openAt(dir, domains, time.Now)
@@ -51,19 +52,24 @@ func openAt(dir string, domains []string, now func() time.Time) (*CA, error) {
 		return nil, fmt.Errorf("opening the local certificate authority: %w", err)
 	}
 	permitted := []string{"localhost"}
+	var addrs []netip.Addr
 	for _, d := range domains {
+		if a, err := netip.ParseAddr(strings.Trim(d, "[]")); err == nil {
+			addrs = append(addrs, a.Unmap())
+			continue
+		}
 		if d = strings.ToLower(strings.Trim(d, ".")); d != "" && d != "localhost" {
 			permitted = append(permitted, d)
 		}
 	}
 	ca, err := load(dir, now)
 	switch {
-	case err == nil && ca.covers(permitted):
+	case err == nil && ca.covers(permitted, addrs):
 		return ca, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("reading the local certificate authority in %s: %w; remove ca.key and ca.pem there to have a new one made", dir, err)
 	}
-	return create(dir, permitted, now)
+	return create(dir, permitted, addrs, now)
 }
 
 func load(dir string, now func() time.Time) (*CA, error) {
@@ -94,7 +100,7 @@ func load(dir string, now func() time.Time) (*CA, error) {
 	return &CA{cert: pair.Leaf, key: key, pem: certPEM, now: now}, nil
 }
 
-func (ca *CA) covers(permitted []string) bool {
+func (ca *CA) covers(permitted []string, addrs []netip.Addr) bool {
 	if ca.now().Add(30*24*time.Hour).After(ca.cert.NotAfter) || ca.now().Before(ca.cert.NotBefore) {
 		return false
 	}
@@ -107,10 +113,15 @@ func (ca *CA) covers(permitted []string) bool {
 			return false
 		}
 	}
+	for _, a := range addrs {
+		if !slices.ContainsFunc(ca.cert.PermittedIPRanges, func(n *net.IPNet) bool { return n.Contains(a.AsSlice()) }) {
+			return false
+		}
+	}
 	return true
 }
 
-func create(dir string, permitted []string, now func() time.Time) (*CA, error) {
+func create(dir string, permitted []string, addrs []netip.Addr, now func() time.Time) (*CA, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("making the local certificate authority's key: %w", err)
@@ -133,6 +144,9 @@ func create(dir string, permitted []string, now func() time.Time) (*CA, error) {
 			{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
 			{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
 		},
+	}
+	for _, a := range addrs {
+		tmpl.PermittedIPRanges = append(tmpl.PermittedIPRanges, &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())})
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/ringwall/ringwall/internal/proxy"
@@ -20,7 +21,9 @@ type timedBody struct {
 	need   int64 // bytes in each window
 	waited time.Duration
 	n      int64 // bytes in the current window
-	done   bool
+
+	mu   sync.Mutex
+	done bool // the body or the handler has ended
 }
 
 func slowBody(w http.ResponseWriter, body io.ReadCloser, window time.Duration, rate int64) *timedBody {
@@ -29,31 +32,39 @@ func slowBody(w http.ResponseWriter, body io.ReadCloser, window time.Duration, r
 }
 
 func (b *timedBody) Read(p []byte) (int, error) {
-	if b.done {
-		return b.ReadCloser.Read(p)
-	}
 	start := time.Now()
-	_ = b.rc.SetReadDeadline(start.Add(b.window - b.waited))
+	b.deadline(start.Add(b.window - b.waited))
 	n, err := b.ReadCloser.Read(p)
-	_ = b.rc.SetReadDeadline(time.Time{})
+	b.deadline(time.Time{})
 	b.waited += time.Since(start)
 	b.n += int64(n)
 	if b.n >= b.need {
 		b.n, b.waited = 0, 0
 	}
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded) || err == nil && b.waited >= b.window:
-		b.done = true
+	if errors.Is(err, os.ErrDeadlineExceeded) || err == nil && b.waited >= b.window {
 		err = &proxy.Refusal{Status: http.StatusRequestTimeout, Control: "network/slow-body", Reason: "the request's body came too slowly"}
-	case err != nil:
+	}
+	if err != nil {
+		b.mu.Lock()
 		b.done = true
+		b.mu.Unlock()
 	}
 	return n, err
 }
 
-// end bounds how long the server waits for the rest of a body that nobody read.
-func (b *timedBody) end() {
+func (b *timedBody) deadline(t time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if !b.done {
-		_ = b.rc.SetReadDeadline(time.Now().Add(b.window))
+		_ = b.rc.SetReadDeadline(t)
 	}
+}
+
+// end is called when the handler has ended: it bounds how long the server waits
+// for the rest of a body that nobody read, and leaves the connection alone after.
+func (b *timedBody) end() {
+	b.deadline(time.Now().Add(b.window))
+	b.mu.Lock()
+	b.done = true
+	b.mu.Unlock()
 }
