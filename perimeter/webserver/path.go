@@ -184,7 +184,7 @@ func hex(s string) (n rune, ok bool) {
 		case '0' <= c && c <= '9':
 			c -= '0'
 		case 'a' <= c|0x20 && c|0x20 <= 'f':
-			c = c|0x20 - 'a' + 10
+			c = c | 0x20 - 'a' + 10
 		default:
 			return 0, false
 		}
@@ -201,7 +201,7 @@ func slashes(s string) string {
 	return slashLike.Replace(s)
 }
 
-var slashLike = strings.NewReplacer(`\`, "/", "∕", "/", "⁄", "/", "/", "/", "\", "/", ".", ".", "․", ".")
+var slashLike = strings.NewReplacer(`\`, "/", "\u2215", "/", "\u2044", "/", "\uff0f", "/", "\uff3c", "/", "\uff0e", ".", "\u2024", ".")
 
 // params takes the ;parameters of every segment off.
 func params(s string) string {
