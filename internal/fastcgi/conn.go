@@ -107,10 +107,6 @@ func sendBody(w io.Writer, body io.Reader, length int64) error {
 			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
-			// Without the end record the responder does not take the part for the whole.
-			if c, ok := w.(io.Closer); ok {
-				c.Close()
-			}
 			return &bodyError{err}
 		}
 	}

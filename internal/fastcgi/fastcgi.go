@@ -129,7 +129,14 @@ func (c *Client) roundTrip(ctx context.Context, cn *conn, req *Request) (*Respon
 	if req.Body != nil {
 		b.sent = make(chan error, 1)
 		b.interrupt = req.Interrupt
-		go func() { b.sent <- sendBody(cn, req.Body, req.Length) }()
+		go func() {
+			err := sendBody(cn, req.Body, req.Length)
+			b.sent <- err
+			if err != nil {
+				// Without the end record the responder does not take the part for the whole.
+				cn.Close()
+			}
+		}()
 	}
 	limit := c.MaxHeader
 	if limit <= 0 {
@@ -200,7 +207,7 @@ func (b *Body) Close() error {
 		select {
 		case err := <-b.sent:
 			keep = keep && err == nil
-		default:
+		case <-time.After(5 * time.Millisecond): // the sender may be about to return, or blocked
 			b.release(false)
 			return nil
 		}
