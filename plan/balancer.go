@@ -21,3 +21,7 @@ const (
 	HeaderViewer  = "X-Ringwall-Viewer"
 	HeaderRequest = "X-Request-Id"
 )
+
+// HeaderUnreached is set by an instance on a 503 whose request has not reached
+// its app: the balancer may send it to another instance, whatever its method.
+const HeaderUnreached = "X-Ringwall-Unreached"
