@@ -28,10 +28,11 @@ type databasePart struct {
 	mu sync.Mutex // one change of grants at a time
 }
 
-// hasDatabase says whether the site has a database in its own network.
+// hasDatabase says whether the site's network has a database in it: a private
+// server, or the place where an existing one is reached.
 func (h *hub) hasDatabase() bool {
 	d := h.Plan.Database
-	return (d.Config == plan.DBInstance || d.Config == plan.DBCluster) && d.SecretFile == ""
+	return d.Config == plan.DBInstance || d.Config == plan.DBCluster
 }
 
 // A toolRunner runs a database program to its end in a throw-away sandbox that
@@ -109,14 +110,6 @@ func (t *tail) String() string { return string(t.b) }
 // server, or an existing one.
 func (h *hub) startDatabase(ctx context.Context) error {
 	d := h.Plan.Database
-	if d.SecretFile != "" && d.Config != plan.DBNone {
-		s, err := database.Existing(d.SecretFile)
-		if err != nil {
-			return err
-		}
-		h.database = &databasePart{hub: h, existing: s}
-		return nil
-	}
 	if d.Config == plan.DBNone {
 		return h.deleteDatabase(ctx)
 	}
@@ -124,6 +117,18 @@ func (h *hub) startDatabase(ctx context.Context) error {
 		return nil
 	}
 	began := time.Now()
+	if d.SecretFile != "" {
+		s, err := database.Existing(d.SecretFile)
+		if err != nil {
+			return err
+		}
+		if err := h.relayDatabase(s); err != nil {
+			return err
+		}
+		h.database = &databasePart{hub: h, existing: s}
+		h.step(Step{Part: "database", State: "up", Text: "the existing server " + s.Host, Took: time.Since(began)})
+		return nil
+	}
 	if err := h.openDatabase(ctx); err != nil {
 		return err
 	}
@@ -212,7 +217,9 @@ func (h *hub) deleteDatabase(ctx context.Context) error {
 
 func (db *databasePart) secret(tier string) (plan.Secret, error) {
 	if db.server == nil {
-		return db.existing, nil
+		s := db.existing
+		s.Host, s.Port = db.hub.Plan.VPC.Database.String(), db.hub.Plan.Database.Port
+		return s, nil
 	}
 	return db.server.Secret(tier)
 }

@@ -29,12 +29,13 @@ import (
 // process 1 of the site's process namespace: when it ends, all of them end.
 type hub struct {
 	hubConfig
-	public  []*net.TCPListener
-	net     *vnet.Net
-	steps   *json.Encoder
-	stepsMu sync.Mutex
-	began   time.Time
-	skip    sandbox.Layer // what this machine lacks; only with Weak
+	public     []*net.TCPListener
+	supervisor *net.UnixConn // to hand listeners to it
+	net        *vnet.Net
+	steps      *json.Encoder
+	stepsMu    sync.Mutex
+	began      time.Time
+	skip       sandbox.Layer // what this machine lacks; only with Weak
 
 	front    *front
 	database *databasePart // nil: the site has none
@@ -60,8 +61,13 @@ func runHub() error {
 		return fmt.Errorf("taking the control socket over: %w", err)
 	}
 	h := &hub{hubConfig: cfg, steps: json.NewEncoder(steps), began: time.Now(), logs: map[string]*logFile{}, quit: make(chan string, 8)}
+	sup, err := net.FileConn(inherited(3, "supervisor"))
+	if err != nil {
+		return fmt.Errorf("taking the supervisor's socket over: %w", err)
+	}
+	h.supervisor = sup.(*net.UnixConn)
 	for i := range cfg.Public {
-		l, err := net.FileListener(inherited(3+i, "public"))
+		l, err := net.FileListener(inherited(4+i, "public"))
 		if err != nil {
 			return fmt.Errorf("taking a public listener over: %w", err)
 		}

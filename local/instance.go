@@ -249,6 +249,11 @@ func (i *instance) startAgent() (supervise.Process, error) {
 		return nil, err
 	}
 	defer l.Close()
+	refusals, err := h.output("refusals.jsonl")
+	if err != nil {
+		return nil, err
+	}
+	defer refusals.Close()
 	out, err := h.output("agent-" + i.dirName() + ".log")
 	if err != nil {
 		return nil, err
@@ -256,7 +261,7 @@ func (i *instance) startAgent() (supervise.Process, error) {
 	defer out.Close()
 	s := sandbox.Spec{
 		Name: i.dirName() + "-agent", Args: []string{insideSelf, "@agent"}, Env: childEnv,
-		Net: i.host.File(), UID: h.uid("agent"), Files: []*os.File{config, l}, Stdout: out, Stderr: out, Skip: h.skip,
+		Net: i.host.File(), UID: h.uid("agent"), Files: []*os.File{config, l, refusals}, Stdout: out, Stderr: out, Skip: h.skip,
 	}
 	host.Agent(&s)
 	files.Serve(h.Plan, h.State.Tree(), &s)

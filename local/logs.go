@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/ringwall/ringwall/internal/proxy"
 )
 
 // maxLog is the size at which a log file becomes the previous one (.1).
@@ -83,4 +85,20 @@ func (l *logFile) pipe() (*os.File, error) {
 		}
 	}()
 	return w, nil
+}
+
+// An eventLog writes events as JSON lines, each in one piece.
+type eventLog struct {
+	mu sync.Mutex
+	f  *os.File
+	b  []byte
+}
+
+func newEventLog(f *os.File) *eventLog { return &eventLog{f: f} }
+
+func (l *eventLog) write(e *proxy.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b = append(e.AppendJSON(l.b[:0]), '\n')
+	l.f.Write(l.b)
 }

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -202,7 +204,22 @@ func runHubProcess(ctx context.Context, cfg hubConfig, lock *Lock, control *net.
 		return err
 	}
 	defer cf.Close()
-	files = append(files, cf)
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	theirs, ours := os.NewFile(uintptr(pair[1]), "supervisor"), os.NewFile(uintptr(pair[0]), "hub")
+	defer theirs.Close()
+	conn, err := net.FileConn(ours)
+	ours.Close()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	relays, endRelays := context.WithCancel(ctx)
+	defer endRelays()
+	go serveRelays(relays, conn.(*net.UnixConn))
+	files = append(files, cf, theirs)
 	for _, l := range public {
 		f, err := l.File()
 		if err != nil {

@@ -43,10 +43,24 @@ func Reply(h Handler, log func(*Event)) http.Handler {
 
 // ReplyAt is Reply with a clock.
 func ReplyAt(h Handler, log func(*Event), now func() time.Time) http.Handler {
+	return reply(h, log, now, NewID)
+}
+
+// ReplyInner is Reply for a server that only another Reply's requests reach: it
+// goes on with that one's request id.
+func ReplyInner(h Handler, log func(*Event)) http.Handler {
+	return reply(h, log, time.Now, nil)
+}
+
+func reply(h Handler, log func(*Event), now func() time.Time, newID func() string) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		rec := &Record{Start: now(), Now: now}
 		rec.begin(r)
-		rec.ID = NewID()
+		if newID != nil {
+			rec.ID = newID()
+		} else {
+			rec.ID = clip(r.Header.Get(RequestID), 64)
+		}
 		rec.Action = "forward"
 		w := &writer{ResponseWriter: rw, rec: rec}
 		r = r.WithContext(NewContext(r.Context(), rec))
