@@ -44,13 +44,22 @@ type Mount struct {
 	Exec           bool // else noexec
 }
 
-// Calls allows what the zero value forbids.
+// Calls allows what the zero value forbids. Threads are always allowed.
 type Calls struct {
-	Meta   bool // chmod, chown, utimes, setxattr on files
-	Unix   bool // AF_UNIX sockets
-	TCP    bool // AF_INET and AF_INET6 stream sockets, plain TCP only
-	Spawn  bool // fork and exec of other programs (threads are always allowed)
-	Ptrace bool // never given to an app; for debuggers in exec sessions only
+	Meta  bool // chmod, chown, utimes, setxattr on files
+	Unix  bool // AF_UNIX sockets
+	TCP   bool // AF_INET and AF_INET6 stream sockets, plain TCP only
+	Fork  bool // further processes of the same program; executing anything is refused
+	Spawn bool // fork and exec of other programs, below a first process that collects orphans
+
+	// Never given to an app: for debuggers in exec sessions, and to take a wall
+	// down in a test.
+	Ptrace     bool
+	UDP        bool // AF_INET and AF_INET6 datagrams
+	MPTCP      bool
+	Families   bool // every other family and type of socket: netlink, packet, vsock, raw
+	Namespaces bool // unshare, setns, clone with new namespaces
+	Uring      bool // io_uring, which passes other rules by
 }
 
 // Limits bounds the program and its children. Zero values take the defaults.
@@ -66,11 +75,13 @@ type Limits struct {
 type Layer uint
 
 const (
-	Mounts Layer = 1 << iota // private mounts and pivot_root
-	Net                      // network namespace
-	PID                      // process namespace
-	User                     // user namespace without capabilities
-	NoNest                   // no nested user namespaces
+	Mounts     Layer = 1 << iota // private mounts and pivot_root
+	Net                          // network namespace
+	PID                          // process namespace
+	User                         // user namespace
+	Caps                         // no capabilities, in no set
+	NoNewPrivs                   // setuid programs gain nothing
+	NoNest                       // no nested user namespaces
 	Landlock
 	Seccomp
 	Rlimits
