@@ -155,6 +155,9 @@ func (b *box) run() error {
 	if err := unix.CloseRange(uint(fdSpec+b.Files), ^uint(0)>>32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return step("closing descriptors", err)
 	}
+	if b.Dry {
+		return b.dryRun()
+	}
 	b.tell(status{Ready: true})
 	if b.reaped() {
 		return b.reap()

@@ -4,6 +4,7 @@
 package sandbox
 
 import (
+	"context"
 	"fmt"
 	"os"
 )
@@ -33,6 +34,7 @@ type Spec struct {
 
 	Calls  Calls // risky system calls that are allowed all the same
 	Limits Limits
+	dry    bool   // set everything up, then end: for Capabilities
 	Cgroup string // slash-separated group that the program's own group is made in; empty: ringwall
 	Skip   Layer  // layers left out: for machines that lack them, and for tests
 }
@@ -131,4 +133,21 @@ func (e Exit) String() string {
 		return fmt.Sprintf("killed by signal %d", e.Signal)
 	}
 	return fmt.Sprintf("exit code %d", e.Code)
+}
+
+// A Capability is one part of the enforcement, tried on this machine.
+type Capability struct {
+	Layer  Layer
+	Name   string
+	OK     bool
+	Detail string // what was tried, or the refusal
+	Fix    string // what mends it; empty where it works or nothing is known
+}
+
+// A Check tries a part of the enforcement that this package does not own.
+type Check struct {
+	Layer Layer
+	Name  string
+	Fix   string
+	Try   func(context.Context) error
 }
