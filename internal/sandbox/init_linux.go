@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,7 +31,8 @@ func Init() {
 type box struct {
 	wire
 	statusFD int
-	nest     []int // open limits on nested namespaces
+	nest     []int   // open limits on nested namespaces
+	once     uintptr // address of the program's name, where only that may be executed
 }
 
 // A stepError is an error with the step that met it.
@@ -136,30 +138,13 @@ func (b *box) run() error {
 	if err := unix.Chdir(dir); err != nil {
 		return step("entering its directory "+dir, err)
 	}
-	// Landlock and seccomp of an unprivileged thread need this, and setuid
-	// programs are powerless after it.
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return step("giving up new privileges", err)
-	}
-	if !skip.has(User) {
-		if err := b.dropCapabilities(); err != nil {
-			return err
-		}
-	}
-	if !skip.has(Landlock) {
-		if err := b.landlock(); err != nil {
-			return err
-		}
-	}
 	if b.TTY && !b.reaped() {
 		if err := unix.IoctlSetInt(0, unix.TIOCSCTTY, 0); err != nil {
 			return step("taking its terminal", err)
 		}
 	}
-	if !skip.has(Seccomp) {
-		if err := b.seccomp(); err != nil {
-			return err
-		}
+	if err := b.restrict(); err != nil {
+		return err
 	}
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
 		return step("tying its life to its parent's", err)
@@ -170,11 +155,95 @@ func (b *box) run() error {
 	if err := unix.CloseRange(uint(fdSpec+b.Files), ^uint(0)>>32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return step("closing descriptors", err)
 	}
+	if b.Dry {
+		return b.dryRun()
+	}
 	b.tell(status{Ready: true})
 	if b.reaped() {
 		return b.reap()
 	}
-	return b.execHint(unix.Exec(b.Args[0], b.Args, b.Env))
+	return b.execHint(b.exec())
+}
+
+// restrict gives up what set-up needed. Landlock and seccomp need either no new
+// privileges or, where a test leaves that out, the capabilities that go last.
+func (b *box) restrict() error {
+	skip := b.Skip
+	if skip.has(NoNewPrivs) {
+		if err := b.filters(); err != nil {
+			return err
+		}
+	} else if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return step("giving up new privileges", err)
+	}
+	if !skip.has(Caps) {
+		if err := b.dropCapabilities(); err != nil {
+			return err
+		}
+	}
+	if !skip.has(NoNewPrivs) {
+		return b.filters()
+	}
+	return nil
+}
+
+func (b *box) filters() error {
+	if !b.Skip.has(Landlock) {
+		if err := b.landlock(); err != nil {
+			return err
+		}
+	}
+	if b.Skip.has(Seccomp) {
+		return nil
+	}
+	if !b.Calls.Spawn {
+		if err := b.hideName(); err != nil {
+			return err
+		}
+	}
+	return b.seccomp()
+}
+
+// hideName puts the program's name on a page of its own at a random address.
+func (b *box) hideName() error {
+	var r [5]byte
+	for range 16 {
+		if _, err := unix.Getrandom(r[:], 0); err != nil {
+			return step("choosing a random address", err)
+		}
+		// 35 bits of page number: below the end of user memory everywhere.
+		page := uintptr(r[0]) | uintptr(r[1])<<8 | uintptr(r[2])<<16 | uintptr(r[3])<<24 | uintptr(r[4]&7)<<32
+		size := uintptr(len(b.Args[0]) + 1)
+		at, _, e := unix.RawSyscall6(unix.SYS_MMAP, page<<12, size, unix.PROT_READ|unix.PROT_WRITE,
+			unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED_NOREPLACE, ^uintptr(0), 0)
+		if e != 0 {
+			continue
+		}
+		if at != page<<12 {
+			return step("choosing a random address", unix.ENOSYS, "this needs Linux 4.17 or later")
+		}
+		copy(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(nil), at)), size), b.Args[0])
+		b.once = at
+		return nil
+	}
+	return step("choosing a random address", unix.EEXIST)
+}
+
+// exec replaces this process by the program.
+func (b *box) exec() error {
+	if b.once == 0 {
+		return unix.Exec(b.Args[0], b.Args, b.Env)
+	}
+	argv, err := syscall.SlicePtrFromStrings(b.Args)
+	if err != nil {
+		return err
+	}
+	envp, err := syscall.SlicePtrFromStrings(b.Env)
+	if err != nil {
+		return err
+	}
+	_, _, e := unix.RawSyscall(unix.SYS_EXECVE, b.once, uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0])))
+	return e
 }
 
 func (b *box) execHint(err error) error {

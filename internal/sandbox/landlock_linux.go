@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"debug/elf"
 	"fmt"
 	"runtime"
 	"unsafe"
@@ -95,7 +94,7 @@ func (b *box) landlock() error {
 	}
 	if !b.Calls.Spawn {
 		l.allow(b.Args[0], llRead|unix.LANDLOCK_ACCESS_FS_EXECUTE)
-		if loader := interpreter(b.Args[0]); loader != "" {
+		if loader := Loader(b.Args[0]); loader != "" {
 			l.allow(loader, llRead|unix.LANDLOCK_ACCESS_FS_EXECUTE)
 		}
 	}
@@ -141,22 +140,4 @@ func (l *ruleset) allow(name string, access uint64) {
 	if e != 0 {
 		l.err = fmt.Errorf("allowing %s: %w", name, e)
 	}
-}
-
-// interpreter returns the loader that a program names, or nothing.
-func interpreter(name string) string {
-	f, err := elf.Open(name)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	for _, p := range f.Progs {
-		if p.Type == elf.PT_INTERP {
-			b := make([]byte, min(p.Filesz, 4096))
-			if n, err := p.ReadAt(b, 0); n > 1 && (err == nil || n == len(b)) {
-				return string(b[:n-1])
-			}
-		}
-	}
-	return ""
 }

@@ -4,6 +4,7 @@
 package sandbox
 
 import (
+	"context"
 	"fmt"
 	"os"
 )
@@ -33,6 +34,7 @@ type Spec struct {
 
 	Calls  Calls // risky system calls that are allowed all the same
 	Limits Limits
+	dry    bool   // set everything up, then end: for Capabilities
 	Cgroup string // slash-separated group that the program's own group is made in; empty: ringwall
 	Skip   Layer  // layers left out: for machines that lack them, and for tests
 }
@@ -44,13 +46,22 @@ type Mount struct {
 	Exec           bool // else noexec
 }
 
-// Calls allows what the zero value forbids.
+// Calls allows what the zero value forbids. Threads are always allowed.
 type Calls struct {
-	Meta   bool // chmod, chown, utimes, setxattr on files
-	Unix   bool // AF_UNIX sockets
-	TCP    bool // AF_INET and AF_INET6 stream sockets, plain TCP only
-	Spawn  bool // fork and exec of other programs (threads are always allowed)
-	Ptrace bool // never given to an app; for debuggers in exec sessions only
+	Meta  bool // chmod, chown, utimes, setxattr on files
+	Unix  bool // AF_UNIX sockets
+	TCP   bool // AF_INET and AF_INET6 stream sockets, plain TCP only
+	Fork  bool // further processes of the same program; executing anything is refused
+	Spawn bool // fork and exec of other programs, below a first process that collects orphans
+
+	// Never given to an app: for debuggers in exec sessions, and to take a wall
+	// down in a test.
+	Ptrace     bool
+	UDP        bool // AF_INET and AF_INET6 datagrams
+	MPTCP      bool
+	Families   bool // every other family and type of socket: netlink, packet, vsock, raw
+	Namespaces bool // unshare, setns, clone with new namespaces
+	Uring      bool // io_uring, which passes other rules by
 }
 
 // Limits bounds the program and its children. Zero values take the defaults.
@@ -66,11 +77,13 @@ type Limits struct {
 type Layer uint
 
 const (
-	Mounts Layer = 1 << iota // private mounts and pivot_root
-	Net                      // network namespace
-	PID                      // process namespace
-	User                     // user namespace without capabilities
-	NoNest                   // no nested user namespaces
+	Mounts     Layer = 1 << iota // private mounts and pivot_root
+	Net                          // network namespace
+	PID                          // process namespace
+	User                         // user namespace
+	Caps                         // no capabilities, in no set
+	NoNewPrivs                   // setuid programs gain nothing
+	NoNest                       // no nested user namespaces
 	Landlock
 	Seccomp
 	Rlimits
@@ -120,4 +133,21 @@ func (e Exit) String() string {
 		return fmt.Sprintf("killed by signal %d", e.Signal)
 	}
 	return fmt.Sprintf("exit code %d", e.Code)
+}
+
+// A Capability is one part of the enforcement, tried on this machine.
+type Capability struct {
+	Layer  Layer
+	Name   string
+	OK     bool
+	Detail string // what was tried, or the refusal
+	Fix    string // what mends it; empty where it works or nothing is known
+}
+
+// A Check tries a part of the enforcement that this package does not own.
+type Check struct {
+	Layer Layer
+	Name  string
+	Fix   string
+	Try   func(context.Context) error
 }

@@ -12,7 +12,7 @@ import (
 var never = append([]uint32{
 	unix.SYS_MOUNT, unix.SYS_UMOUNT2, unix.SYS_PIVOT_ROOT, unix.SYS_CHROOT, unix.SYS_MOUNT_SETATTR, unix.SYS_MOVE_MOUNT,
 	unix.SYS_OPEN_TREE, unix.SYS_OPEN_TREE_ATTR, unix.SYS_FSOPEN, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSPICK,
-	unix.SYS_STATMOUNT, unix.SYS_LISTMOUNT, unix.SYS_UNSHARE, unix.SYS_SETNS, unix.SYS_LISTNS,
+	unix.SYS_STATMOUNT, unix.SYS_LISTMOUNT, unix.SYS_LISTNS,
 	unix.SYS_PROCESS_MADVISE, unix.SYS_KCMP,
 	unix.SYS_KEXEC_LOAD, unix.SYS_BPF, unix.SYS_PERF_EVENT_OPEN, unix.SYS_USERFAULTFD,
 	unix.SYS_KEYCTL, unix.SYS_ADD_KEY, unix.SYS_REQUEST_KEY, unix.SYS_OPEN_BY_HANDLE_AT, unix.SYS_NAME_TO_HANDLE_AT,
@@ -26,9 +26,11 @@ var never = append([]uint32{
 // tracing are calls that read or steer another process.
 var tracing = []uint32{unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV}
 
-// absent are calls that programs try and do without, answered as an older
-// kernel would.
-var absent = []uint32{unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER, unix.SYS_CLONE3, unix.SYS_MEMFD_SECRET}
+// nesting are calls that make or enter namespaces. clone has a rule of its own.
+var nesting = []uint32{unix.SYS_UNSHARE, unix.SYS_SETNS}
+
+// uring are answered as an older kernel would: programs do without.
+var uring = []uint32{unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER}
 
 // meta are calls that change what a file is, though not what is in it.
 var meta = append([]uint32{
@@ -52,7 +54,9 @@ const (
 )
 
 // buildFilter returns the seccomp program for a set of allowed calls.
-func buildFilter(c Calls) filter {
+// Where no other program may be executed, once is the address of the only name
+// that execve takes; 0 leaves execve alone.
+func buildFilter(c Calls, once uintptr) filter {
 	var f filter
 	eperm, eacces, enosys := deny(unix.EPERM), deny(unix.EACCES), deny(unix.ENOSYS)
 	f.load(offArch)
@@ -63,8 +67,19 @@ func buildFilter(c Calls) filter {
 	for _, n := range never {
 		f.eq(n, eperm)
 	}
-	for _, n := range absent {
-		f.eq(n, enosys)
+	// The flags of clone3 lie in memory, where a filter cannot look; programs
+	// fall back to clone.
+	f.eq(unix.SYS_CLONE3, enosys)
+	f.eq(unix.SYS_MEMFD_SECRET, enosys)
+	if !c.Uring {
+		for _, n := range uring {
+			f.eq(n, enosys)
+		}
+	}
+	if !c.Namespaces {
+		for _, n := range nesting {
+			f.eq(n, eperm)
+		}
 	}
 	if !c.Ptrace {
 		for _, n := range tracing {
@@ -76,17 +91,24 @@ func buildFilter(c Calls) filter {
 			f.eq(n, eacces)
 		}
 	}
-	if !c.Spawn {
+	if !c.Fork && !c.Spawn {
 		for _, n := range archFork {
 			f.eq(n, eperm)
 		}
+	}
+	if !c.Spawn {
 		f.eq(unix.SYS_EXECVEAT, eperm)
 		f.eq(unix.SYS_MEMFD_CREATE, eacces)
+		if once != 0 {
+			f.call(unix.SYS_EXECVE, func(b *filter) { onceRule(b, once) })
+		}
 	}
 	f.call(unix.SYS_CLONE, func(b *filter) {
 		b.load(offArg(0))
-		b.anyBit(newNamespaces, eperm)
-		if !c.Spawn {
+		if !c.Namespaces {
+			b.anyBit(newNamespaces, eperm)
+		}
+		if !c.Fork && !c.Spawn {
 			b.noBit(unix.CLONE_THREAD, eperm)
 		}
 		b.ret(retAllow)
@@ -126,33 +148,55 @@ func buildFilter(c Calls) filter {
 	return f
 }
 
+// onceRule lets execve pass for a name at one address only: a page at a random
+// place, which is gone with the first exec. A filter cannot read the name
+// itself.
+func onceRule(b *filter, once uintptr) {
+	b.load(offArg(0))
+	b.notEq(uint32(once), deny(unix.EACCES))
+	b.load(offArg(0) + 4)
+	b.notEq(uint32(uint64(once)>>32), deny(unix.EACCES))
+	b.ret(retAllow)
+}
+
 // socketRule allows the listed families, and of the Internet's plain TCP alone.
 func socketRule(b *filter, c Calls) {
-	eacces := deny(unix.EACCES)
+	other := deny(unix.EACCES)
+	if c.Families {
+		other = retAllow
+	}
 	b.load(offArg(0))
 	if c.Unix {
 		b.eq(unix.AF_UNIX, retAllow)
-	}
-	if !c.TCP {
-		b.ret(eacces)
-		return
+	} else {
+		b.eq(unix.AF_UNIX, deny(unix.EACCES))
 	}
 	b.op(opEq, 2, 0, unix.AF_INET)
 	b.op(opEq, 1, 0, unix.AF_INET6)
-	b.ret(eacces)
+	b.ret(other)
 	b.load(offArg(1))
 	b.and(0xf)
-	b.notEq(unix.SOCK_STREAM, eacces)
+	if c.UDP {
+		b.eq(unix.SOCK_DGRAM, retAllow)
+	} else {
+		b.eq(unix.SOCK_DGRAM, deny(unix.EACCES))
+	}
+	b.notEq(unix.SOCK_STREAM, other)
 	b.load(offArg(2))
-	b.eq(0, retAllow)
-	b.eq(protoTCP, retAllow)
+	if c.TCP {
+		b.eq(0, retAllow)
+		b.eq(protoTCP, retAllow)
+	}
+	if c.MPTCP {
+		b.eq(protoMP, retAllow)
+	}
 	b.eq(protoMP, deny(unix.EPROTONOSUPPORT))
-	b.ret(eacces)
+	b.ret(deny(unix.EACCES))
 }
 
 // seccomp loads the filter on every thread.
 func (b *box) seccomp() error {
-	f := buildFilter(b.Calls)
+	f := buildFilter(b.Calls, b.once)
 	prog := unix.SockFprog{Len: uint16(len(f)), Filter: &f[0]}
 	_, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&prog)))
 	runtime.KeepAlive(f)

@@ -55,7 +55,7 @@ func Start(spec Spec) (*Process, error) {
 	}
 	w := wire{Name: spec.Name, Args: spec.Args, Env: spec.Env, Dir: spec.Dir, Files: len(spec.Files), TTY: spec.TTY,
 		Mounts: spec.Mounts, Texts: spec.Texts, Links: spec.Links, Proc: spec.Proc, TmpMax: spec.TmpMax,
-		Calls: spec.Calls, Limits: spec.Limits.filled(), Skip: spec.Skip, UserNS: !spec.Skip.has(User)}
+		Calls: spec.Calls, Limits: spec.Limits.filled(), Skip: spec.Skip, UserNS: !spec.Skip.has(User), Dry: spec.dry}
 	attr, err := who.attr(&spec, &w)
 	if err != nil {
 		return fail("choosing the ids it runs as", err, "")

@@ -3,6 +3,7 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"os"
 )
@@ -28,3 +29,8 @@ func (*Process) Wait() (Exit, error)    { return Exit{}, errOther }
 func (*Process) Done() <-chan struct{}  { return nil }
 func (*Process) Signal(os.Signal) error { return errOther }
 func (*Process) Kill() error            { return errOther }
+
+// Capabilities says that nothing works here.
+func Capabilities(context.Context, ...Check) []Capability {
+	return []Capability{{Name: "a Linux kernel", Detail: errOther.Error()}}
+}

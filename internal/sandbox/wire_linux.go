@@ -19,6 +19,7 @@ type wire struct {
 
 	UserNS    bool   // the child lies in a user namespace of its own
 	UID       uint32 // to become, without a user namespace
+	Dry       bool   // end before the program would be executed
 	Setgroups bool   // supplementary groups may be dropped
 }
 
