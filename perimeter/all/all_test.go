@@ -113,7 +113,7 @@ type pkg struct {
 func list(t *testing.T, args ...string) []pkg {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-e", "-json=ImportPath,Name,Imports,TestImports,XTestImports,GoFiles,IgnoredGoFiles,Doc,Standard"}, args...)...)
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod -tags=", "GOOS=linux", "GOPROXY=off")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOOS=linux", "GOPROXY=off")
 	out, err := cmd.Output()
 	if err != nil {
 		var e *exec.ExitError
