@@ -17,7 +17,6 @@ type order struct {
 	Cert     *certificate `json:"cert,omitempty"`
 	Open     bool         `json:"open,omitempty"`  // begin to accept at the doors
 	Purge    *string      `json:"purge,omitempty"` // cache entries whose URL has this prefix
-	Quit     bool         `json:"quit,omitempty"`  // finish what is open, and end
 }
 
 // A backend is one instance that the balancer may use.
@@ -48,8 +47,6 @@ type frontState struct {
 type tierState struct {
 	InFlight int   `json:"in_flight"`
 	P50      int64 `json:"p50_us"` // to the first byte, of the last seconds
-	Requests int64 `json:"requests"`
-	Errors   int64 `json:"errors"`
 }
 
 // A link carries orders one way and words the other.

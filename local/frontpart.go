@@ -158,7 +158,7 @@ func (f *front) start() (supervise.Process, error) {
 		defer lf.Close()
 		s.Files = append(s.Files, lf)
 	}
-	host.Front(&s)
+	host.Front(h.Plan, &s)
 	proc, err := startBox(s)
 	if err != nil {
 		conn.Close()

@@ -47,6 +47,7 @@ type hub struct {
 	roll      sync.Mutex // one change of instances at a time
 	open      bool
 	stopping  bool
+	ca        string // PEM of the site's own authority
 }
 
 func runHub() error {

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -222,11 +223,16 @@ func (i *instance) startApp() (supervise.Process, error) {
 	defer out.Close()
 	s.Stdout, s.Stderr = out, out
 	if h.Plan.Kind == plan.PHP {
-		conf := webserver.FPM(h.Plan, i.tier.Name, s.Env)
-		s.Texts[webserver.FPMConfig] = conf
-		if s.Args, err = webserver.FPMArgs(); err != nil {
+		php, err := findPHP()
+		if err != nil {
 			return nil, err
 		}
+		conf, args, err := webserver.FPM(h.Plan, i.tier.Name, insideFPM, webserver.FPMOptions{Env: envMap(s.Env)})
+		if err != nil {
+			return nil, err
+		}
+		s.Texts[insideFPM] = conf
+		s.Args = append([]string{php}, args...)
 		os.Remove(filepath.Join(i.run, "php.sock"))
 	} else {
 		for _, a := range i.tier.Command {
@@ -263,8 +269,8 @@ func (i *instance) startAgent() (supervise.Process, error) {
 		Name: i.dirName() + "-agent", Args: []string{insideSelf, "@agent"}, Env: childEnv,
 		Net: i.host.File(), UID: h.uid("agent"), Files: []*os.File{config, l, refusals}, Stdout: out, Stderr: out, Skip: h.skip,
 	}
-	host.Agent(&s)
-	files.Serve(h.Plan, h.State.Tree(), &s)
+	host.Agent(h.Plan, &s)
+	s.Mounts = append(s.Mounts, sandbox.Mount{Source: h.State.Tree(), Target: h.Plan.Files.Mount})
 	s.Mounts = append(s.Mounts, sandbox.Mount{Source: i.run, Target: insideRun})
 	return startBox(s)
 }
@@ -316,6 +322,35 @@ func runBox(ctx context.Context, s sandbox.Spec) error {
 		return context.Cause(ctx)
 	}
 	return err
+}
+
+// insideFPM is where PHP-FPM's configuration lies.
+const insideFPM = "/run/php-fpm.conf"
+
+// findPHP is the newest PHP-FPM of the system.
+func findPHP() (string, error) {
+	var found []string
+	for _, pattern := range []string{"/usr/sbin/php-fpm[0-9]*", "/usr/sbin/php-fpm", "/usr/local/sbin/php-fpm"} {
+		m, _ := filepath.Glob(pattern)
+		found = append(found, m...)
+	}
+	if len(found) == 0 {
+		return "", errors.New("finding PHP-FPM: it is not installed; ringwall doctor says how")
+	}
+	slices.SortFunc(found, natural)
+	return found[len(found)-1], nil
+}
+
+// natural orders names with version numbers: php-fpm8.2 before php-fpm8.10.
+func natural(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b)) }
+
+func envMap(env []string) map[string]string {
+	m := map[string]string{}
+	for _, e := range env {
+		k, v, _ := strings.Cut(e, "=")
+		m[k] = v
+	}
+	return m
 }
 
 // backends is what the balancer may use, in a stable order.

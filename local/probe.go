@@ -112,11 +112,7 @@ func (h *hub) probeFrom(ctx context.Context, v perimeter.Vantage, ids []string, 
 	for _, b := range h.backends() {
 		cfg.Instances[b.Name] = b.Addr.Addr()
 	}
-	roots, err := h.roots()
-	if err != nil {
-		return err
-	}
-	cfg.Roots = roots
+	cfg.Roots = h.roots()
 	r, w := io.Pipe()
 	done := make(chan error, 1)
 	switch v {
@@ -293,12 +289,12 @@ func runProbe() error {
 		}, nil
 	}
 	enc := json.NewEncoder(os.Stdout)
-	var mu sync.Mutex
-	return verify.Run(context.Background(), all.Perimeters, cfg.Controls, t, func(r perimeter.Result) {
-		mu.Lock()
-		defer mu.Unlock()
-		enc.Encode(r)
-	})
+	jobs, err := verify.Select(all.Perimeters, cfg.Controls)
+	if err != nil {
+		return err
+	}
+	verify.Run(context.Background(), jobs, t, true, func(r perimeter.Result) { enc.Encode(r) })
+	return nil
 }
 
 // pids are the processes of the site, as the hub sees them.
