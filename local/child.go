@@ -35,9 +35,6 @@ func Child() (code int, ok bool) {
 	return 0, true
 }
 
-// insideSelf is where this program appears inside a sandbox.
-const insideSelf = "/ringwall"
-
 // Descriptors of a child: its configuration first, then what its role agreed on.
 const fdConfig = 3
 

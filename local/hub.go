@@ -120,6 +120,7 @@ func (h *hub) run(control *net.UnixListener) (err error) {
 		return nil
 	}
 	if err != nil {
+		h.step(Step{Part: "site", State: "note", Text: "stopping, because " + err.Error()})
 		return err
 	}
 	h.step(Step{Part: "site", State: "ready", Took: time.Since(h.began)})
@@ -188,10 +189,7 @@ func (h *hub) ground() error {
 		return fmt.Errorf("mounting the site's own /proc: %w; some containers forbid it: ringwall doctor", err)
 	}
 	unix.Sethostname([]byte(h.Plan.Site()))
-	unix.Umask(0o077)
-	if h.Weak {
-		h.skip = sandbox.Missing(context.Background())
-	}
+	unix.Umask(0o022) // the state directory itself is closed to others
 	return nil
 }
 
@@ -212,28 +210,29 @@ func (h *hub) layNetwork() error {
 		return fmt.Errorf("making the site's network: %w", err)
 	}
 	h.net = n
-	edge := []netip.Addr{p.VPC.Edge, p.VPC.Balancer}
+	edge := []vnet.Address{{Group: plan.NodeEdge, Addr: p.VPC.Edge}, {Group: plan.NodeBalancer, Addr: p.VPC.Balancer}}
 	if p.VPC.Edge6.IsValid() {
-		edge = append(edge, p.VPC.Edge6)
+		edge = append(edge, vnet.Address{Group: plan.NodeEdge, Addr: p.VPC.Edge6})
 	}
+	one := func(group string, a netip.Addr) []vnet.Address { return []vnet.Address{{Group: group, Addr: a}} }
 	type host struct {
-		name, group string
-		addrs       []netip.Addr
+		name  string
+		addrs []vnet.Address
 	}
 	hosts := []host{
-		{plan.NodeEdge, plan.NodeEdge, edge},
-		{plan.Beside, plan.Beside, []netip.Addr{p.VPC.Beside}},
-		{hostVisitor, plan.Internet, []netip.Addr{p.Network.Visitor}},
-		{hostOffice, plan.Office, []netip.Addr{p.Network.Office}},
+		{plan.NodeEdge, edge},
+		{plan.Beside, one(plan.Beside, p.VPC.Beside)},
+		{hostVisitor, one(plan.Internet, p.Network.Visitor)},
+		{hostOffice, one(plan.Office, p.Network.Office)},
 	}
 	if p.Network.Stranger.IsValid() {
-		hosts = append(hosts, host{hostStranger, plan.Internet, []netip.Addr{p.Network.Stranger}})
+		hosts = append(hosts, host{hostStranger, one(plan.Internet, p.Network.Stranger)})
 	}
 	if h.hasDatabase() {
-		hosts = append(hosts, host{plan.NodeDatabase, plan.NodeDatabase, []netip.Addr{p.VPC.Database}})
+		hosts = append(hosts, host{plan.NodeDatabase, one(plan.NodeDatabase, p.VPC.Database)})
 	}
 	for _, x := range hosts {
-		if _, err := n.Add(x.name, x.group, x.addrs...); err != nil {
+		if _, err := n.Add(x.name, x.addrs...); err != nil {
 			return fmt.Errorf("making the site's network: %w", err)
 		}
 	}
@@ -246,17 +245,10 @@ func (h *hub) layNetwork() error {
 
 // rules is the plan's list of flows as firewall rules: perimeter 5.
 func (h *hub) rules() []vnet.Rule {
-	groups := map[string]string{plan.NodeBalancer: plan.NodeEdge} // they share a network
-	group := func(node string) string {
-		if g, ok := groups[node]; ok {
-			return g
-		}
-		return node
-	}
 	var out []vnet.Rule
 	for _, f := range h.Plan.Flows {
 		if !f.InProcess {
-			out = append(out, vnet.Rule{From: group(f.From), To: group(f.To), Port: f.Port})
+			out = append(out, vnet.Rule{From: f.From, To: f.To, Port: f.Port})
 		}
 	}
 	return append(out, downRules(h.Plan)...)

@@ -90,7 +90,7 @@ func (i *instance) start() (err error) {
 	h := i.hub
 	at := h.Plan.VPC.Instance(i.tier.Name, i.n)
 	i.addr = netip.AddrPortFrom(at, h.Plan.Balancer.TargetPort)
-	if i.host, err = h.net.Add(i.name, i.tier.Name, at); err != nil {
+	if i.host, err = h.net.Add(i.name, vnet.Address{Group: i.tier.Name, Addr: at}); err != nil {
 		return err
 	}
 	if i.listener, err = i.host.Listen(i.addr); err != nil {
@@ -174,7 +174,7 @@ func (i *instance) spec() (sandbox.Spec, error) {
 		s.Env = append(s.Env, k+"="+env[k])
 	}
 	host.Allow(p, i.tier, &s)
-	files.Allow(p, i.tier, h.State.Tree(), &s)
+	files.Allow(p, i.tier.Name, h.State.Tree(), &s)
 	s.Mounts = append(s.Mounts, sandbox.Mount{Source: i.run, Target: insideRun, Write: true})
 	secrets, err := h.tierSecrets(i.tier.Name)
 	if err != nil {
@@ -266,7 +266,7 @@ func (i *instance) startAgent() (supervise.Process, error) {
 	}
 	defer out.Close()
 	s := sandbox.Spec{
-		Name: i.dirName() + "-agent", Args: []string{insideSelf, "@agent"}, Env: childEnv,
+		Name: i.dirName() + "-agent", Args: []string{host.Binary, "@agent"}, Env: childEnv,
 		Net: i.host.File(), UID: h.uid("agent"), Files: []*os.File{config, l, refusals}, Stdout: out, Stderr: out, Skip: h.skip,
 	}
 	host.Agent(h.Plan, &s)

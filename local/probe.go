@@ -24,6 +24,7 @@ import (
 	"github.com/ringwall/ringwall/internal/vnet"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/perimeter/all"
+	"github.com/ringwall/ringwall/perimeter/host"
 	"github.com/ringwall/ringwall/plan"
 	"github.com/ringwall/ringwall/verify"
 )
@@ -234,10 +235,10 @@ func (h *hub) anyInstance(tier string) *instance {
 
 // runSelf runs a role of this program inside a sandbox, to its end.
 func (h *hub) runSelf(ctx context.Context, s sandbox.Spec, role string, files []*os.File, out io.Writer) error {
-	if !slices.ContainsFunc(s.Mounts, func(m sandbox.Mount) bool { return m.Target == insideSelf }) {
-		s.Mounts = append(slices.Clone(s.Mounts), sandbox.Mount{Source: "/proc/self/exe", Target: insideSelf, Exec: true})
+	if err := host.Visit(&s); err != nil {
+		return err
 	}
-	s.Args, s.Files = []string{insideSelf, role}, files
+	s.Args, s.Files = []string{host.Binary, role}, files
 	s.Env = append(slices.Clone(s.Env), "GODEBUG=multipathtcp=0")
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -51,7 +51,7 @@ func (h *hub) status() Status {
 	h.mu.Unlock()
 	s := Status{Site: h.Plan.Site(), State: state, Since: h.began, Enforced: "full", Notes: h.Plan.Notes}
 	if h.skip != 0 {
-		s.Enforced = "weak: without " + h.skip.String()
+		s.Enforced = "weak"
 	}
 	for _, d := range h.Plan.Network.Doors {
 		s.URLs = append(s.URLs, d.URL())

@@ -38,13 +38,20 @@ type Rule struct {
 	Port     uint16
 }
 
-// A Host is one network namespace with its addresses.
+// An Address is one address of a host, and the group whose rules it has.
+type Address struct {
+	Group string
+	Addr  netip.Addr
+}
+
+// A Host is one network namespace with its addresses. It dials from the first
+// address of a family.
 type Host struct {
-	Name, Group string
-	Addrs       []netip.Addr
-	ns          netns.NsHandle
-	file        *os.File
-	link        string // the hub's end of its cable
+	Name  string
+	Addrs []Address
+	ns    netns.NsHandle
+	file  *os.File
+	link  string // the hub's end of its cable
 }
 
 var gateway = net.IPv4(169, 254, 1, 1)
@@ -85,7 +92,7 @@ func New(quiet ...string) (*Net, error) {
 
 // Add makes a host with its addresses. Nothing may reach it, and it may reach
 // nothing, until a rule names its group.
-func (n *Net) Add(name, group string, addrs ...netip.Addr) (*Host, error) {
+func (n *Net) Add(name string, addrs ...Address) (*Host, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, h := range n.hosts {
@@ -94,7 +101,7 @@ func (n *Net) Add(name, group string, addrs ...netip.Addr) (*Host, error) {
 		}
 	}
 	n.serial++
-	h := &Host{Name: name, Group: group, Addrs: addrs, link: fmt.Sprintf("h%d", n.serial)}
+	h := &Host{Name: name, Addrs: addrs, link: fmt.Sprintf("h%d", n.serial)}
 	if err := n.wire(h); err != nil {
 		n.unwire(h)
 		return nil, fmt.Errorf("adding host %s: %w", name, err)
@@ -181,7 +188,8 @@ func (n *Net) wire(h *Host) error {
 		if err := inside.LinkSetUp(far); err != nil {
 			return err
 		}
-		for _, a := range h.Addrs {
+		for _, x := range h.Addrs {
+			a := x.Addr
 			if err := inside.AddrAdd(far, address(a)); err != nil {
 				return fmt.Errorf("giving address %s: %w", a, err)
 			}
@@ -232,7 +240,7 @@ func (n *Net) unwire(h *Host) {
 }
 
 func (h *Host) has6() bool {
-	return slices.ContainsFunc(h.Addrs, func(a netip.Addr) bool { return a.Is6() })
+	return slices.ContainsFunc(h.Addrs, func(a Address) bool { return a.Addr.Is6() })
 }
 
 func single(a netip.Addr) *net.IPNet {
