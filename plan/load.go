@@ -260,6 +260,7 @@ func (l *loader) pick(asked string, names []string, std string) (string, bool) {
 		return names[0], true
 	case std != "" && slices.Contains(names, std):
 		return std, true
+	case len(l.problems) > 0: // said already
 	case std != "":
 		l.problem(l.line(1, 1), "[default]", "the site "+quote(std), "a stanza of the file: "+oneOf(names), didYouMean(std, names))
 	case len(names) == 0:
@@ -301,12 +302,16 @@ func (l *loader) loadYAML(d *draft, asked string) layer {
 // checked for cycles, so that one hidden in another environment is found too.
 func (l *loader) lineage(doc *document, name string) []*environment {
 	var out []*environment
+	said := map[string]bool{} // circles, by their members
 	for _, start := range doc.envs {
 		var chain []*environment
 		seen := []string{}
 		for e := start; ; {
 			if slices.Contains(seen, e.name) {
-				if e == start {
+				if e == start && !said[e.name] {
+					for _, member := range seen {
+						said[member] = true
+					}
 					l.problem(e.inhAt, keyEnvironments+"."+e.name+"."+keyInherits, "a circle: "+strings.Join(append(seen, e.name), " → "), "an environment that does not lead back here", "")
 				}
 				break
@@ -343,7 +348,7 @@ func (l *loader) loadProperties(d *draft, asked string) layer {
 	}
 	var s *stanza
 	for _, one := range all {
-		if one.name == site {
+		if s == nil && one.name == site {
 			s = one
 		}
 	}

@@ -70,7 +70,14 @@ func (l *loader) validateTiers(d *draft) {
 			l.note(fmt.Sprintf("nothing here says how to start %s: up needs its program in RINGWALL_COMMAND or in a ringwall.yaml (ringwall init writes one)", d.App))
 			continue
 		}
-		l.problem(d.Origins["kind"], "kind", `"command" without a command for `+t.Name, "the program that serves HTTP on $PORT", `add command: ["{files}/myapp"], or kind: static for files alone`)
+		if t.Name == Fleet && len(d.Tiers[0].Command) == 0 {
+			continue // said for admin
+		}
+		at := d.Origins["kind"]
+		if at.Source != "file" {
+			at = d.Origins["app"]
+		}
+		l.problem(at, "kind", `"command" without a command for `+t.Name, "the program that serves HTTP on $PORT", `add command: ["{files}/myapp"], or kind: static for files alone`)
 	}
 	if d.Kind != Command {
 		if o := d.Origins["command"]; o.Source != "" {
@@ -121,7 +128,7 @@ func (l *loader) validateAddresses(d *draft) {
 	n := d.Network
 	if !n.Office.IsValid() {
 		l.problem(d.Origins["admins"], "admins", l.list("admins")+", none of which the site's network can use",
-			"at least one address outside vpc.cidr"+l.seeAlso(d, "vpc.cidr")+", no loopback and no multicast",
+			"at least one address outside "+d.VPC.CIDR.String()+l.seeAlso(d, "vpc.cidr")+", no loopback and no multicast",
 			"on this machine the door of the administrators stands for their first address, so any real one will do")
 		return
 	}
@@ -225,16 +232,16 @@ func (l *loader) validateFiles(d *draft) {
 func (l *loader) validateLimits(d *draft) {
 	c := d.Edge.Cache
 	if c.MinTTL > c.MaxTTL {
-		l.clash(d, "cache.minTTL", c.MinTTL.String(), "cache.maxTTL", "no more than maxTTL, which is "+c.MaxTTL.String())
+		l.clash(d, "cache.minTTL", shortDuration(c.MinTTL), "cache.maxTTL", "no more than maxTTL, which is "+shortDuration(c.MaxTTL))
 	}
 	if c.DefaultTTL > c.MaxTTL {
-		l.clash(d, "cache.defaultTTL", c.DefaultTTL.String(), "cache.maxTTL", "no more than maxTTL, which is "+c.MaxTTL.String())
+		l.clash(d, "cache.defaultTTL", shortDuration(c.DefaultTTL), "cache.maxTTL", "no more than maxTTL, which is "+shortDuration(c.MaxTTL))
 	}
 	if c.MaxEntry > c.MaxBytes {
-		l.clash(d, "cache.maxEntry", fmt.Sprint(c.MaxEntry), "cache.maxBytes", fmt.Sprintf("no more than maxBytes, which is %d", c.MaxBytes))
+		l.clash(d, "cache.maxEntry", showSize(c.MaxEntry), "cache.maxBytes", "no more than maxBytes, which is "+showSize(c.MaxBytes))
 	}
 	if d.Edge.MaxBody > d.Edge.MaxUpload {
-		l.clash(d, "edge.maxBody", fmt.Sprint(d.Edge.MaxBody), "edge.maxUpload", fmt.Sprintf("no more than an administrator may send, which is %d", d.Edge.MaxUpload))
+		l.clash(d, "edge.maxBody", showSize(d.Edge.MaxBody), "edge.maxUpload", "no more than an administrator may send, which is "+showSize(d.Edge.MaxUpload))
 	}
 	for i, e := range d.Edge.WAF.Exclusions {
 		at := l.merged["waf.exclusions"].list[i].at

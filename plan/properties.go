@@ -182,7 +182,8 @@ func (s *stanza) sorted() []property {
 
 // translate gives the settings that a stanza stands for.
 func (l *loader) translate(s *stanza) layer {
-	out := layer{}
+	// An empty dbConfig makes no database, whatever a preset would make.
+	out := layer{"database.config": text("", s.at)}
 	known := propertyNames()
 	kept := []string{}
 	for _, p := range s.sorted() {
@@ -196,6 +197,9 @@ func (l *loader) translate(s *stanza) layer {
 			continue
 		}
 		if p.text == "" {
+			if properties[i].name == "dbConfig" {
+				out["database.config"] = text("", p.at)
+			}
 			continue
 		}
 		name, to := properties[i].name, properties[i].to
@@ -222,6 +226,11 @@ func (l *loader) translate(s *stanza) layer {
 			}
 		case to != "":
 			l.one(out, name, to, p)
+			if v := out[to]; name == "forwardedCookies" && contains(v.list, "cookiescomment_author_*") && !contains(v.list, "comment_author_*") {
+				v.list = append(v.list, text("comment_author_*", p.val))
+				out[to] = v
+				l.note("forwardedCookies: cookiescomment_author_* is the template's misspelling of comment_author_*, which is forwarded too")
+			}
 		}
 	}
 	if len(kept) > 0 {
@@ -260,6 +269,10 @@ func (l *loader) one(out layer, name, to string, p property) {
 	}
 	t.put(entry, v)
 	out[to] = t
+}
+
+func contains(list []value, s string) bool {
+	return slices.ContainsFunc(list, func(v value) bool { return v.text == s })
 }
 
 func cleanMount(s string) string {
@@ -321,8 +334,8 @@ func presetOf(s *stanza) (string, Origin) {
 			hints = append(hints, p)
 		}
 	}
-	app, _, _ := strings.Cut(s.name, "-")
-	hints = slices.Insert(hints, 0, property{text: app, val: s.at})
+	app, _, _ := cutLast(s.name, "-")
+	hints = append(hints, property{text: app, val: s.at})
 	for _, p := range hints {
 		t := strings.ToLower(p.text)
 		switch {

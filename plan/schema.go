@@ -11,12 +11,12 @@ import (
 // A key is one setting of ringwall.yaml. The loader, the JSON Schema and
 // `config show` all read this table, so they know the same keys.
 type key struct {
-	name string               // dotted: cache.maxTTL
-	doc  string               // a sentence for editors and for help
-	ptr  func(*draft) any     // where its value lies
-	def  string               // the default, as in a flag; empty: none, or worked out from other keys
-	enum []string             // the only words it may be
-	min  int                  // with max: bounds of a number
+	name string           // dotted: cache.maxTTL
+	doc  string           // a sentence for editors and for help
+	ptr  func(*draft) any // where its value lies
+	def  string           // the default, as in a flag; empty: none, or worked out from other keys
+	enum []string         // the only words it may be
+	min  int              // with max: bounds of a number
 	max  int
 	unit string               // "size" or "cpu"; empty: a plain number
 	adds bool                 // a list in the file is added to the preset's: walls grow, they are not replaced

@@ -320,6 +320,8 @@ func (l *loader) syntax(err error) {
 		want, hint = "plain values", `write "*" in quotes for everybody`
 	case strings.Contains(msg, "mapping values are not allowed"):
 		want, hint = "one key on a line", "put a text that holds a colon in quotes, and check the indentation"
+	case strings.Contains(msg, "unexpected end of stream"):
+		want, hint = "the quote or bracket that closes a value", "look for the one that opens it"
 	case strings.Contains(msg, "cannot start any token"):
 		want, hint = "plain values", "put a text that starts with @, ` or % in quotes"
 	}
