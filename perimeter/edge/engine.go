@@ -24,24 +24,28 @@ const (
 
 func (f profile) String() string { return [...]string{"public", "admin"}[f] }
 
-// A class is a kind of attack: the control that promises to stop it, the tag of
-// its rules in the core rule set, and what a refused visitor reads.
-type class struct{ control, tag, reason string }
+// A class is a kind of attack: the control that promises to stop it, the core
+// rules that do (first and last id), and what a refused visitor reads.
+type class struct {
+	control     string
+	first, last int
+	reason      string
+}
 
 var classes = []class{
-	{"edge/waf-sqli", "attack-sqli", "the request looks like an SQL injection"},
-	{"edge/waf-xss", "attack-xss", "the request looks like a script injection"},
-	{"edge/waf-traversal", "attack-lfi", "the request looks like an attempt to read the server's files"},
-	{"edge/waf-command", "attack-rce", "the request looks like a command injection"},
-	{"edge/waf-php", "attack-injection-php", "the request looks like a PHP injection"},
-	{"edge/waf-rfi", "attack-rfi", "the request looks like a remote file inclusion"},
-	{"edge/waf-ssrf", "attack-ssrf", "the request looks like an attempt to reach other servers"},
-	{"edge/waf-generic", "attack-injection-generic", "the request looks like a code injection"},
-	{"edge/waf-java", "attack-injection-java", "the request looks like a Java injection"},
-	{"edge/waf-session", "attack-fixation", "the request looks like a session fixation"},
-	{"edge/waf-scanner", "attack-reputation-scanner", "the request comes from a scanner"},
-	{"edge/waf-multipart", "attack-multipart-header", "the upload's form is malformed"},
-	{"edge/waf-protocol", "attack-protocol", "the request breaks the rules of HTTP"},
+	{"edge/waf-sqli", 942000, 942999, "the request looks like an SQL injection"},
+	{"edge/waf-xss", 941000, 941999, "the request looks like a script injection"},
+	{"edge/waf-traversal", 930000, 930999, "the request looks like an attempt to read the server's files"},
+	{"edge/waf-command", 932000, 932999, "the request looks like a command injection"},
+	{"edge/waf-php", 933000, 933999, "the request looks like a PHP injection"},
+	{"edge/waf-rfi", 931000, 931999, "the request looks like a remote file inclusion"},
+	{"edge/waf-generic", 934000, 934999, "the request looks like a code injection or an attempt to reach other servers"},
+	{"edge/waf-java", 944000, 944999, "the request looks like a Java injection"},
+	{"edge/waf-session", 943000, 943999, "the request looks like a session fixation"},
+	{"edge/waf-scanner", 913000, 913999, "the request comes from a scanner"},
+	{"edge/waf-multipart", 922000, 922999, "the upload's form is malformed"},
+	{"edge/waf-protocol", 920000, 921999, "the request breaks the rules of HTTP"},
+	{"edge/waf-method", 911000, 911999, "this method is not allowed"},
 }
 
 // Bounds on what the engine is given. A rule set judges every argument with every
@@ -86,16 +90,17 @@ func (e *engines) get(f profile) coraza.WAF {
 	if !perimeter.CanTakeDown {
 		return e.fixed[f]
 	}
-	var without []string
+	var without []class
+	key := f.String()
 	for _, c := range classes {
 		if perimeter.Down(c.control) {
-			without = append(without, c.tag)
+			without = append(without, c)
+			key += " " + c.control
 		}
 	}
 	if len(without) == 0 {
 		return e.fixed[f]
 	}
-	key := f.String() + " " + strings.Join(without, " ")
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if w := e.built[key]; w != nil {
@@ -111,7 +116,7 @@ func (e *engines) get(f profile) coraza.WAF {
 
 // build compiles one profile. The core rule set's request rules are all in it,
 // whatever groups the plan names.
-func build(p *plan.Plan, f profile, without []string) (coraza.WAF, error) {
+func build(p *plan.Plan, f profile, without []class) (coraza.WAF, error) {
 	directives, err := directives(p, f, without)
 	if err != nil {
 		return nil, err
@@ -123,7 +128,7 @@ func build(p *plan.Plan, f profile, without []string) (coraza.WAF, error) {
 	return w, nil
 }
 
-func directives(p *plan.Plan, f profile, without []string) (string, error) {
+func directives(p *plan.Plan, f profile, without []class) (string, error) {
 	var b strings.Builder
 	b.WriteString("Include @coraza.conf-recommended\n")
 	mode := "On"
@@ -165,8 +170,8 @@ SecAction "id:900200,phase:1,pass,t:none,nolog,setvar:'tx.allowed_methods=%s'"
 		b.WriteString(rule)
 	}
 	b.WriteString("Include @owasp_crs/REQUEST-*.conf\n")
-	for _, tag := range without {
-		fmt.Fprintf(&b, "SecRuleRemoveByTag %s\n", tag)
+	for _, c := range without {
+		fmt.Fprintf(&b, "SecRuleRemoveById %d-%d\n", c.first, c.last)
 	}
 	return b.String(), nil
 }
@@ -196,6 +201,6 @@ func exclusion(i int, x plan.Exclusion) (string, error) {
 	if x.Target != "" {
 		ctl = "ctl:ruleRemoveTargetById=" + strconv.Itoa(x.Rule) + ";" + x.Target
 	}
-	return fmt.Sprintf("SecRule REQUEST_FILENAME %q \"id:%d,phase:1,pass,nolog,t:none,t:urlDecodeUni,t:normalizePath,%s\"\n",
+	return fmt.Sprintf("SecRule REQUEST_FILENAME \"%s\" \"id:%d,phase:1,pass,nolog,t:none,t:urlDecodeUni,t:normalizePath,%s\"\n",
 		op+" "+path, 1000000+i, ctl), nil
 }

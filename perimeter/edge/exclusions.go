@@ -27,7 +27,7 @@ func wordpress() string {
 		if variable == "REQUEST_FILENAME" {
 			t = "t:none,t:urlDecodeUni,t:normalizePath"
 		}
-		fmt.Fprintf(&b, "SecRule %s %q \"id:%d,phase:1,pass,nolog,%s,%s\"\n", variable, operator, id, t, strings.Join(actions, ","))
+		fmt.Fprintf(&b, "SecRule %s \"%s\" \"id:%d,phase:1,pass,nolog,%s,%s\"\n", variable, operator, id, t, strings.Join(actions, ","))
 	}
 	fields := func(names ...string) []string {
 		var a []string

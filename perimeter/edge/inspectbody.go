@@ -39,6 +39,9 @@ func readBody(r *http.Request, b bounds) (seen []byte, release func(), err error
 	if boundary := formBoundary(contentType); boundary != "" {
 		return readForm(r, b, boundary)
 	}
+	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(contentType)), "multipart/") && !perimeter.Down("edge/waf-body") {
+		return nil, release, ambiguous("a multipart body whose boundary is not plainly given")
+	}
 	if r.ContentLength > b.inspect {
 		return nil, release, tooLong(b)
 	}
@@ -59,6 +62,11 @@ func readBody(r *http.Request, b bounds) (seen []byte, release func(), err error
 func tooLong(b bounds) error {
 	return &proxy.Refusal{Status: http.StatusRequestEntityTooLarge, Control: "edge/waf-body", Reason: "the request's body is larger than can be inspected",
 		Detail: fmt.Sprintf("beside the content of files, want %d bytes or fewer", b.inspect)}
+}
+
+// ambiguous refuses a form that the rules and the app could take apart differently.
+func ambiguous(detail string) error {
+	return &proxy.Refusal{Status: http.StatusBadRequest, Control: "edge/waf-body", Reason: "the request's body is malformed", Detail: detail}
 }
 
 // unread is why a body could not be read: a limit of ours, or the visitor left.
@@ -200,7 +208,8 @@ func fill(r io.Reader) (*spool, error) {
 // readForm reads a form with files. What lies between two boundaries and is
 // plainly a file's content is shortened in what the rules see; they do not judge
 // it, and it may be large. Every other byte is kept and counts against the bound.
-// A line that any reader could take for a boundary is never cut away.
+// A boundary that only some readers would see (after a bare line feed, or the
+// start of a longer one) is refused.
 func readForm(r *http.Request, b bounds, boundary string) (seen []byte, release func(), err error) {
 	s, err := fill(r.Body)
 	release = s.close
@@ -222,6 +231,13 @@ func readForm(r *http.Request, b bounds, boundary string) (seen []byte, release 
 		}
 		_, err := io.Copy(&out, io.NewSectionReader(s, from, to-from))
 		return err
+	}
+	if !perimeter.Down("edge/waf-body") {
+		for _, m := range marks {
+			if !regular(s, m, int64(len(delim))) {
+				return nil, release, ambiguous("a boundary that is not a line of its own")
+			}
+		}
 	}
 	start := int64(0)
 	for i := 0; i <= len(marks); i++ {
@@ -274,6 +290,20 @@ func find(s *spool, delim []byte, most int) ([]int64, error) {
 		}
 	}
 	return at, nil
+}
+
+// regular says whether a boundary stands on a line of its own.
+func regular(s *spool, at, n int64) bool {
+	var before, after [2]byte
+	if at > 0 {
+		if _, err := s.ReadAt(before[:], at-2); at < 2 || err != nil || string(before[:]) != "\r\n" {
+			return false
+		}
+	}
+	if k, _ := s.ReadAt(after[:], at+n); k < 2 {
+		return false
+	}
+	return string(after[:]) == "\r\n" || string(after[:]) == "--"
 }
 
 // fileContent returns where a part's content starts when the part is plainly a

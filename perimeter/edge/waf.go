@@ -115,7 +115,7 @@ func refusal(tx types.Transaction) *proxy.Refusal {
 			continue
 		}
 		for i, c := range classes {
-			if slices.Contains(meta.Tags(), c.tag) {
+			if meta.ID() >= c.first && meta.ID() <= c.last {
 				scores[i] += s
 			}
 		}
