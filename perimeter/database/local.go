@@ -75,7 +75,7 @@ type engine interface {
 	grant(ctx context.Context, tables []table) error
 	endSessions(ctx context.Context, user string) error
 	fingerprint(ctx context.Context) (string, error)
-	stamp() (string, error) // changes whenever fingerprint may; costs no connection
+	stamp() (string, time.Time, error) // changes whenever fingerprint may, and when that was; costs no connection
 	dump(ctx context.Context, w io.Writer) error
 	trailer() string // the beginning of a complete dump's last comment
 	restore(ctx context.Context, r io.Reader) error
@@ -145,6 +145,10 @@ func (s *Server) Init(ctx context.Context) error {
 				return fmt.Errorf("removing what an interrupted run left: %w", err)
 			}
 		}
+	}
+	half, _ := filepath.Glob(filepath.Join(s.dirs.Secrets, ".database-*"))
+	for _, file := range half { // of an interrupted write
+		os.Remove(file)
 	}
 	if err := os.RemoveAll(s.host(tmpDir)); err != nil {
 		return fmt.Errorf("emptying the database's temporary directory: %w", err)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ringwall/ringwall/perimeter"
 )
@@ -258,7 +259,7 @@ ORDER BY 1, 2, a.attnum;`, appSchemas, strings.Join(masked, ", "), appSchemas))
 	return readTables(out)
 }
 
-func (p *postgres) stamp() (string, error) {
+func (p *postgres) stamp() (string, time.Time, error) {
 	// Every change writes to the log of the server before it shows.
 	return newest(filepath.Join(p.s.host(liveDir), "pg_wal"))
 }
