@@ -129,6 +129,7 @@ func (p *postgres) command() []string {
 		{"authentication_timeout", "10s"},
 		// What was acknowledged is on the disk.
 		{"fsync", "on"}, {"synchronous_commit", "on"}, {"full_page_writes", "on"},
+		{"recovery_init_sync_method", "syncfs"}, // one call, not one for each file
 		// A small site on a shared machine.
 		{"shared_buffers", "32MB"}, {"work_mem", "4MB"}, {"maintenance_work_mem", "32MB"},
 		{"max_wal_size", "256MB"}, {"min_wal_size", "48MB"}, {"jit", "off"},
