@@ -24,9 +24,9 @@ const (
 	InsideRun  = "/run/db"
 )
 
-// osUser is the name of the server's user id inside its walls, and therefore of
+// superuser is the name of the server's user id inside its walls, and therefore of
 // the one account that may do everything: it has no password, only its id.
-const osUser = "ringwall"
+const superuser = "ringwall"
 
 // A Runner runs a program inside the database's walls, to its end. An error
 // carries the end of what the program wrote to its standard error.
@@ -75,7 +75,7 @@ type engine interface {
 	grant(ctx context.Context, tables []table) error
 	endSessions(ctx context.Context, user string) error
 	fingerprint(ctx context.Context) (string, error)
-	stamp() (string, error) // changes whenever fingerprint may; costs no connection
+	stamp() (string, time.Time, error) // changes whenever fingerprint may, and when that was; costs no connection
 	dump(ctx context.Context, w io.Writer) error
 	trailer() string // the beginning of a complete dump's last comment
 	restore(ctx context.Context, r io.Reader) error
@@ -94,7 +94,7 @@ func New(p *plan.Plan, dirs Dirs, run Runner) (*Server, error) {
 		dirs.InsideRun = InsideRun
 	}
 	if dirs.User == "" {
-		dirs.User = osUser
+		dirs.User = superuser
 	}
 	s := &Server{plan: p, dirs: dirs, run: run, rolling: map[string]bool{}}
 	var err error
@@ -145,6 +145,10 @@ func (s *Server) Init(ctx context.Context) error {
 				return fmt.Errorf("removing what an interrupted run left: %w", err)
 			}
 		}
+	}
+	half, _ := filepath.Glob(filepath.Join(s.dirs.Secrets, ".database-*"))
+	for _, file := range half { // of an interrupted write
+		os.Remove(file)
 	}
 	if err := os.RemoveAll(s.host(tmpDir)); err != nil {
 		return fmt.Errorf("emptying the database's temporary directory: %w", err)
@@ -238,8 +242,8 @@ func (s *Server) Spec(spec *sandbox.Spec) {
 	if spec.Texts == nil {
 		spec.Texts = map[string]string{}
 	}
-	spec.Texts["/etc/passwd"] = osUser + ":x:1000:1000::/nonexistent:/usr/sbin/nologin\n"
-	spec.Texts["/etc/group"] = osUser + ":x:1000:\n"
+	spec.Texts["/etc/passwd"] = superuser + ":x:1000:1000::/nonexistent:/usr/sbin/nologin\n"
+	spec.Texts["/etc/group"] = superuser + ":x:1000:\n"
 	if spec.Links == nil {
 		spec.Links = map[string]string{}
 	}
