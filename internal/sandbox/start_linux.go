@@ -78,6 +78,9 @@ func Start(spec Spec) (*Process, error) {
 		statusW.Close()
 		return fail("opening /dev/null", err, "")
 	}
+	if id := int(spec.UID); id != 0 && id != who.uid {
+		ownPipes(&spec, id)
+	}
 	files := append(std, specR, statusW)
 	files = append(files, spec.Files...)
 
@@ -243,6 +246,19 @@ func stdio(spec *Spec) (std []*os.File, done func(), err error) {
 		std[i] = null
 	}
 	return std, done, nil
+}
+
+// ownPipes gives output pipes to the program's own id: one that opens
+// /dev/stderr again is refused otherwise.
+func ownPipes(spec *Spec, id int) {
+	for _, f := range []*os.File{spec.Stdout, spec.Stderr} {
+		if f == nil {
+			continue
+		}
+		if st, err := f.Stat(); err == nil && st.Mode()&os.ModeNamedPipe != 0 {
+			f.Chown(id, id) // a refusal shows where it matters: in the program
+		}
+	}
 }
 
 func (s *Spec) check() error {
