@@ -17,7 +17,7 @@ add_filter(
 	function ( $answer, $args, $url ) {
 		if ( wp_installing() && 0 === strpos( $url, home_url( '/' ) ) ) {
 			return array(
-				'headers'  => array( 'X-Pingback' => get_bloginfo( 'pingback_url' ) ),
+				'headers'  => array( 'x-pingback' => get_bloginfo( 'pingback_url' ) ),
 				'body'     => '',
 				'response' => array( 'code' => 200, 'message' => 'OK' ),
 				'cookies'  => array(),
@@ -27,6 +27,14 @@ add_filter(
 	},
 	10,
 	3
+);
+
+// The installer writes the rules of addresses before it knows those of categories.
+add_action(
+	'wp_install',
+	function () {
+		delete_option( 'rewrite_rules' ); // the next request writes them anew
+	}
 );
 
 // An administrator may use another host name than visitors do. Addresses of our
