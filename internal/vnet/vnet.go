@@ -78,7 +78,9 @@ func New(quiet ...string) (*Net, error) {
 			sysctl("net/ipv4/conf/default/rp_filter", "1", true),
 			sysctl("net/ipv4/conf/all/accept_redirects", "0", true),
 			sysctl("net/ipv4/conf/all/send_redirects", "0", true),
-			sysctl("net/ipv4/icmp_ratelimit", "0", false),
+			sysctl("net/ipv4/icmp_ratelimit", "0", false), // every refusal is answered
+			sysctl("net/ipv4/icmp_msgs_per_sec", "1000000", false),
+			sysctl("net/ipv4/icmp_msgs_burst", "100000", false),
 			sysctl("net/ipv6/icmp/ratelimit", "0", false),
 			sysctl("net/ipv6/conf/default/accept_dad", "0", false),
 			sysctl("net/mptcp/enabled", "0", false),
