@@ -90,9 +90,11 @@ func (i *instance) start() (err error) {
 	h := i.hub
 	at := h.Plan.VPC.Instance(i.tier.Name, i.n)
 	i.addr = netip.AddrPortFrom(at, h.Plan.Balancer.TargetPort)
-	if i.host, err = h.net.Add(i.name, vnet.Address{Group: i.tier.Name, Addr: at}); err != nil {
+	made, err := h.net.Add(vnet.Spec{Name: i.name, Addrs: []vnet.Address{{Group: i.tier.Name, Addr: at}}})
+	if err != nil {
 		return err
 	}
+	i.host = made[0]
 	if i.listener, err = i.host.Listen(i.addr); err != nil {
 		return err
 	}
