@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
-	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/internal/supervise"
 	"github.com/ringwall/ringwall/internal/vnet"
 	"github.com/ringwall/ringwall/perimeter"
@@ -35,7 +34,6 @@ type hub struct {
 	steps      *json.Encoder
 	stepsMu    sync.Mutex
 	began      time.Time
-	skip       sandbox.Layer // what this machine lacks; only with Weak
 
 	front    *front
 	database *databasePart // nil: the site has none
@@ -220,11 +218,12 @@ func (h *hub) layNetwork() error {
 	hosts := []vnet.Spec{
 		{Name: plan.NodeEdge, Addrs: edge},
 		one(plan.Beside, plan.Beside, p.VPC.Beside),
-		one(hostVisitor, plan.Internet, p.Network.Visitor),
-		one(hostOffice, plan.Office, p.Network.Office),
 	}
-	if p.Network.Stranger.IsValid() {
-		hosts = append(hosts, one(hostStranger, plan.Internet, p.Network.Stranger))
+	for _, x := range []vnet.Spec{one(hostVisitor, plan.Internet, p.Network.Visitor), one(hostOffice, plan.Office, p.Network.Office),
+		one(hostStranger, plan.Internet, p.Network.Stranger)} {
+		if x.Addrs[0].Addr.IsValid() { // the plan may have nobody of the kind
+			hosts = append(hosts, x)
+		}
 	}
 	if h.hasDatabase() {
 		hosts = append(hosts, one(plan.NodeDatabase, plan.NodeDatabase, p.VPC.Database))

@@ -162,7 +162,7 @@ func (i *instance) spec() (sandbox.Spec, error) {
 		Dir:   p.Files.Mount,
 		Net:   i.host.File(),
 		UID:   h.uid(i.tier.Name),
-		Skip:  h.skip,
+		Skip:  h.Skip,
 		Texts: map[string]string{},
 	}
 	env := map[string]string{
@@ -269,7 +269,7 @@ func (i *instance) startAgent() (supervise.Process, error) {
 	defer out.Close()
 	s := sandbox.Spec{
 		Name: i.dirName() + "-agent", Args: []string{host.Binary, "@agent"}, Env: childEnv,
-		Net: i.host.File(), UID: h.uid("agent"), Files: []*os.File{config, l, refusals}, Stdout: out, Stderr: out, Skip: h.skip,
+		Net: i.host.File(), UID: h.uid("agent"), Files: []*os.File{config, l, refusals}, Stdout: out, Stderr: out, Skip: h.Skip,
 	}
 	host.Agent(h.Plan, &s)
 	s.Mounts = append(s.Mounts, sandbox.Mount{Source: h.State.Tree(), Target: h.Plan.Files.Mount})
