@@ -1,3 +1,5 @@
+//go:build linux
+
 package local
 
 import (
@@ -18,15 +20,6 @@ import (
 	"github.com/ringwall/ringwall/perimeter/database"
 	"github.com/ringwall/ringwall/plan"
 )
-
-// A Check is one thing that a site needs of this machine.
-type Check struct {
-	Name     string `json:"name"`
-	OK       bool   `json:"ok"`
-	Required bool   `json:"required"` // without it the enforcement is not full, or the site does not run
-	Detail   string `json:"detail"`
-	Fix      string `json:"fix,omitempty"`
-}
 
 // Doctor tries everything a site needs, by doing it. The plan may be nil: then
 // what depends on the site is left out.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package local
 
 import (
@@ -308,37 +310,4 @@ func pids() []int {
 		}
 	}
 	return out
-}
-
-// Probe runs controls of the running site; an empty list means all.
-func (c *Client) Probe(ctx context.Context, controls []string, emit func(perimeter.Result)) error {
-	body := strings.NewReader("controls=" + strings.Join(controls, "+"))
-	r, err := http.NewRequestWithContext(ctx, "POST", "http://site/probe", body)
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := c.http.Do(r)
-	if errors.Is(err, ErrNotRunning) {
-		return ErrNotRunning
-	}
-	if err != nil {
-		return fmt.Errorf("asking the site to probe itself: %w", err)
-	}
-	defer resp.Body.Close()
-	dec := json.NewDecoder(resp.Body)
-	if resp.StatusCode != http.StatusOK {
-		var a answer
-		dec.Decode(&a)
-		return errors.New(a.Error)
-	}
-	for {
-		var res perimeter.Result
-		if err := dec.Decode(&res); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("reading the probes' results: %w", err)
-		}
-		emit(res)
-	}
 }

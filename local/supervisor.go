@@ -1,3 +1,5 @@
+//go:build linux
+
 package local
 
 import (
@@ -20,26 +22,6 @@ import (
 	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/plan"
 )
-
-// A Step is one line of a site's progress.
-type Step struct {
-	Part  string        `json:"part"`  // edge, database, fleet/1; "site" for the whole
-	State string        `json:"state"` // starting, up, note, failed, ready, stopped
-	Text  string        `json:"text,omitempty"`
-	Took  time.Duration `json:"took,omitempty"`
-}
-
-// Options of a run.
-type Options struct {
-	AllowWeak bool
-	Approve   bool       // deletions that the plan asks for
-	Steps     func(Step) // called for every step, in order
-	Down      []string   // controls whose walls are down; test builds only
-	Ready     func()     // called once, when the site answers for the first time
-}
-
-// ErrApproval means that the plan asks for a deletion that nobody has approved.
-var ErrApproval = errors.New("approval needed")
 
 // A hubConfig is what the supervisor tells the hub.
 type hubConfig struct {
@@ -144,15 +126,6 @@ func waitLock(ctx context.Context, s State) (*Lock, error) {
 		}
 	}
 	return s.Lock()
-}
-
-// alive says whether a supervisor answers on the control socket.
-func (s State) alive() bool {
-	c, err := dialUnix(s.Control())
-	if err == nil {
-		c.Close()
-	}
-	return err == nil
 }
 
 // listenPublic opens the site's doors, or its public addresses.
@@ -319,13 +292,4 @@ func listenUnix(path string) (*net.UnixListener, error) {
 	}
 	l.SetUnlinkOnClose(false)
 	return l, nil
-}
-
-func dialUnix(path string) (net.Conn, error) {
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	return net.Dial("unix", filepath.Join("/proc/self/fd", strconv.Itoa(int(dir.Fd())), filepath.Base(path)))
 }
