@@ -3,6 +3,7 @@ package webserver
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/ringwall/ringwall/perimeter"
@@ -47,6 +48,9 @@ func newRoutes(p *plan.Plan, tier string) (*routes, error) {
 				if err != nil {
 					return fmt.Errorf("building the route table: %s route %q: %w", list, s, err)
 				}
+				if front := path.Clean("/" + w.Front); w.Front != "" && q.path != nil && q.path.covers(fold(front)) {
+					q.path = nil // the front script answers for every path
+				}
 				r.queries = append(r.queries, q)
 				continue
 			}
@@ -84,21 +88,23 @@ func newRoutes(p *plan.Plan, tier string) (*routes, error) {
 
 // judge returns the control that refuses a path, or "".
 func (r *routes) judge(rd *reading) string {
-	if c := r.judgeOne(rd.path); c != "" {
-		return c
-	}
-	for _, p := range rd.others {
-		if c := r.judgeOne(p); c != "" {
-			return c
+	if len(r.admin) > 0 && !perimeter.Down(ctlAdmin) {
+		if r.reachesAdmin(rd.path) || slices.ContainsFunc(rd.others, r.reachesAdmin) {
+			return ctlAdmin
 		}
 	}
-	if rd.odd != "" && !perimeter.Down(ctlPath) {
+	c := r.judgeFile(rd.path)
+	for i := 0; c == "" && i < len(rd.others); i++ {
+		c = r.judgeFile(rd.others[i])
+	}
+	if c == "" && rd.odd != "" && !perimeter.Down(ctlPath) {
 		return ctlPath
 	}
-	return ""
+	return c
 }
 
-func (r *routes) judgeOne(p string) string {
+// judgeFile is the part of the table that is the same for every tier.
+func (r *routes) judgeFile(p string) string {
 	f := fold(p)
 	if r.scriptInUploads(f) && !perimeter.Down(ctlUploads) {
 		return ctlUploads
@@ -106,24 +112,25 @@ func (r *routes) judgeOne(p string) string {
 	if r.isDenied(f) && !perimeter.Down(ctlDenied) {
 		return ctlDenied
 	}
-	if len(r.admin) == 0 || perimeter.Down(ctlAdmin) {
-		return ""
-	}
-	if r.isAdmin(p, f) {
-		return ctlAdmin
-	}
-	// What follows a script's name is a path of its own to many front scripts.
-	for i := strings.Index(f, ".php/"); i >= 0; {
-		if rest := f[i+4:]; r.isAdmin(rest, rest) {
-			return ctlAdmin
-		}
-		next := strings.Index(f[i+4:], ".php/")
-		if next < 0 {
-			break
-		}
-		i += 4 + next
-	}
 	return ""
+}
+
+// reachesAdmin says whether a path names an admin route: by itself, or behind a
+// script's name, which is a path of its own to many front scripts.
+func (r *routes) reachesAdmin(p string) bool {
+	f := fold(p)
+	if r.isAdmin(p, f) {
+		return true
+	}
+	for rest := f; ; {
+		i := strings.Index(rest, ".php/")
+		if i < 0 {
+			return false
+		}
+		if rest = rest[i+len(".php"):]; r.isAdmin(rest, rest) {
+			return true
+		}
+	}
 }
 
 func (r *routes) isAdmin(p, folded string) bool {
