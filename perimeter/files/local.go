@@ -1,6 +1,3 @@
-// Package files is perimeter 7: what an instance may read and write. There is one
-// tree; admin writes in it, fleet sees it read-only, nothing that users upload is
-// executed.
 package files
 
 import (

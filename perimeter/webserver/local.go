@@ -1,5 +1,3 @@
-// Package webserver is perimeter 8: what a request may reach. Each instance's web
-// server holds its tier's route table, serves files and hands the rest to the app.
 package webserver
 
 import (
