@@ -17,4 +17,6 @@ type AWS struct {
 	UserDataScript  map[string]string   // by tier
 	BuildMinutes    map[string]int      // by tier
 	DBInstanceType  string
+	DBSnapshot      string // the name of an RDS snapshot to start from
+	DBSecret        string // the name or ARN of the secret of an existing server
 }

@@ -32,7 +32,7 @@ type Plan struct {
 	AWS         AWS // what only has a meaning on AWS
 
 	Notes   []string          // what the user should know of this reading: replaced, kept for AWS only, not yet local
-	Origins map[string]Origin // by dotted key (edge.cache.maxTTL): where its value came from
+	Origins map[string]Origin // by dotted key (cache.maxTTL): where its value came from
 }
 
 // Site is the site's name, as it is typed on the command line: wp-dev.
