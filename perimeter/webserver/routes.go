@@ -1,6 +1,7 @@
 package webserver
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -38,38 +39,18 @@ func newRoutes(p *plan.Plan, tier string) (*routes, error) {
 	}
 	w := p.Webserver
 	r := &routes{php: p.Kind == plan.PHP, exact: !w.FoldCase}
-	add := func(list string, dst *[]pattern, text []string, keepCase bool) error {
-		for _, s := range text {
-			if strings.Contains(s, "?") {
-				if list == "public" {
-					return fmt.Errorf("building the route table: public route %q: an exception cannot have a query; name the path alone", s)
-				}
-				q, err := newQuery(s)
-				if err != nil {
-					return fmt.Errorf("building the route table: %s route %q: %w", list, s, err)
-				}
-				if front := path.Clean("/" + w.Front); w.Front != "" && q.path != nil && q.path.covers(fold(front)) {
-					q.path = nil // the front script answers for every path
-				}
-				r.queries = append(r.queries, q)
-				continue
-			}
-			q, err := newPattern(s, keepCase)
-			if err != nil {
-				return fmt.Errorf("building the route table: %s route %q: %w", list, s, err)
-			}
-			*dst = append(*dst, q)
-		}
-		return nil
-	}
-	if err := add("denied", &r.denied, w.Denied, false); err != nil {
+	if err := r.add("denied", &r.denied, w.Denied, w.Front, false); err != nil {
 		return nil, err
 	}
 	if tier != plan.Admin {
-		if err := add("admin", &r.admin, w.AdminRoutes, false); err != nil {
+		admin := w.AdminRoutes
+		if p.Preset == plan.PresetWordPress {
+			admin = append(slices.Clip(admin), restRoutes(admin)...)
+		}
+		if err := r.add("admin", &r.admin, admin, w.Front, false); err != nil {
 			return nil, err
 		}
-		if err := add("public", &r.public, w.Public, r.exact); err != nil {
+		if err := r.add("public", &r.public, w.Public, w.Front, r.exact); err != nil {
 			return nil, err
 		}
 	}
@@ -84,6 +65,48 @@ func newRoutes(p *plan.Plan, tier string) (*routes, error) {
 		}
 	}
 	return r, nil
+}
+
+// add puts the entries of one of the plan's lists into the table.
+func (r *routes) add(list string, dst *[]pattern, entries []string, front string, keepCase bool) error {
+	for _, s := range entries {
+		var err error
+		switch {
+		case !strings.Contains(s, "?"):
+			var q pattern
+			q, err = newPattern(s, keepCase)
+			*dst = append(*dst, q)
+		case list == "public":
+			err = errors.New("an exception cannot have a query; name the path alone")
+		default:
+			var q query
+			q, err = newQuery(s)
+			if front != "" && q.path != nil && q.path.covers(fold(path.Clean("/"+front))) {
+				q.path = nil // the front script answers for every path
+			}
+			r.queries = append(r.queries, q)
+		}
+		if err != nil {
+			return fmt.Errorf("building the route table: %s route %q: %w", list, s, err)
+		}
+	}
+	return nil
+}
+
+// restRoutes are the second addresses of WordPress' REST routes, which work
+// under every path.
+func restRoutes(admin []string) (out []string) {
+	for _, s := range admin {
+		rest, ok := strings.CutPrefix(s, "/wp-json/")
+		if !ok {
+			continue
+		}
+		out = append(out, "?rest_route=/"+rest)
+		if dir, ok := strings.CutSuffix(rest, "/*"); ok {
+			out = append(out, "?rest_route=/"+dir)
+		}
+	}
+	return out
 }
 
 // judge returns the control that refuses a path, or "".
@@ -110,6 +133,9 @@ func (r *routes) judgeFile(p string) string {
 		return ctlUploads
 	}
 	if r.isDenied(f) && !perimeter.Down(ctlDenied) {
+		if perimeter.Down(ctlUploads) && r.inUploads(f) {
+			return "" // a plan may list uploads here as well
+		}
 		return ctlDenied
 	}
 	return ""

@@ -4,7 +4,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -119,6 +121,45 @@ func TestAdminRoutes(t *testing.T) {
 			if got := verdict(t, fleet, s); got != "" {
 				t.Errorf("wall down, fleet %s: got %q, want it let through", s, got)
 			}
+		}
+	}
+}
+
+// The preset's own table, as a user gets it.
+func TestPreset(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "ringwall.yaml")
+	if err := os.WriteFile(file, []byte("app: wp\npreset: wordpress\ndefault: dev\nenvironments:\n  dev: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := plan.Load(plan.Options{File: file, Getenv: func(string) string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fleet, err := newRoutes(p, plan.Fleet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range adminSpellings {
+		if strings.Contains(s, "secret") || strings.Contains(s, "dump") {
+			continue // of the other table
+		}
+		if got := verdict(t, fleet, s); got != ctlAdmin {
+			t.Errorf("%s: got %q, want %s", s, got, ctlAdmin)
+		}
+	}
+	for _, s := range let {
+		if got := verdict(t, fleet, s); got != "" && s != "/wp-admin/css/login.css" {
+			t.Errorf("%s: got %q, want it let through", s, got)
+		}
+	}
+	admin, err := newRoutes(p, plan.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{"/wp-login.php", "/wp-admin/post.php?post=1&action=edit", "/wp-admin/load-styles.php?c=1&load%5Bchunk_0%5D=dashicons,admin-bar", "/wp-json/wp/v2/users/me", "/?rest_route=/wp/v2/users", "/xmlrpc.php"} {
+		if got := verdict(t, admin, s); got != "" {
+			t.Errorf("admin %s: got %q, want it let through", s, got)
 		}
 	}
 }
