@@ -217,6 +217,12 @@ func TestCommand(t *testing.T) {
 		t.Errorf("an upload that the app serves: got %+v", r)
 	}
 
+	for _, up := range []string{"h2c", "websocket, h2c", "TLS/1.0"} {
+		if r := ask(t, "GET", s.URL+"/", nil, "Connection", "Upgrade, HTTP2-Settings", "Upgrade", up, "Http2-Settings", "AAMAAABkAAQ"); r.status != 200 || strings.Contains(r.body, "Upgrade:") || strings.Contains(r.body, "Settings") {
+			t.Errorf("upgrade to %s: got %+v", up, r)
+		}
+	}
+
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	c, _, err := websocket.Dial(ctx, s.URL+"/ws", nil)
