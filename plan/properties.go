@@ -90,6 +90,7 @@ func (l *loader) readProperties(data []byte) []*stanza {
 	var out []*stanza
 	var cur *stanza
 	last := ""
+	first := map[string]Origin{}
 	for i, raw := range l.lines {
 		line := strings.TrimRight(raw, " \t\r")
 		trimmed := strings.TrimLeft(line, " \t")
@@ -113,10 +114,10 @@ func (l *loader) readProperties(data []byte) []*stanza {
 				continue
 			}
 			cur = &stanza{name: name, at: here, keys: map[string]property{}}
-			for _, s := range out {
-				if s.name == name {
-					l.problem(here, "reading the file", "the stanza "+quote(name)+" twice", "it once", fmt.Sprintf("the first is on line %d", s.at.Line))
-				}
+			if old, ok := first[name]; ok {
+				l.problem(here, "reading the file", "the stanza "+quote(name)+" twice", "it once", fmt.Sprintf("the first is on line %d", old.Line))
+			} else {
+				first[name] = here
 			}
 			out = append(out, cur)
 		default:
@@ -142,6 +143,10 @@ func (l *loader) readProperties(data []byte) []*stanza {
 			}
 			cur.keys[last] = p
 		}
+	}
+	if len(out) > maxEntries {
+		l.problem(out[maxEntries].at, "reading the file", fmt.Sprintf("%d stanzas", len(out)), fmt.Sprintf("at most %d", maxEntries), "")
+		return nil
 	}
 	return out
 }
@@ -188,6 +193,9 @@ func (l *loader) translate(s *stanza) layer {
 	kept := []string{}
 	for _, p := range s.sorted() {
 		i := slices.IndexFunc(properties, func(k struct{ name, to string }) bool { return strings.EqualFold(k.name, p.name) })
+		if i < 0 && l.full() {
+			continue
+		}
 		if i < 0 {
 			hint := didYouMean(p.name, known)
 			if strings.EqualFold(p.name, "app") || strings.EqualFold(p.name, "env") {
@@ -255,7 +263,7 @@ func (l *loader) one(out layer, name, to string, p property) {
 		v, err = fromText(k, p.text, p.val)
 	}
 	if err != nil {
-		l.problem(p.val, name, "what is no list: "+strings.TrimPrefix(err.Error(), "got "), "", "")
+		l.problem(p.val, name, strings.TrimPrefix(err.Error(), "got "), "", "")
 		return
 	}
 	l.alias[to] = name
