@@ -227,7 +227,7 @@ func (l *loader) yamlSites(doc *document) (names []string, std string) {
 
 // load merges the layers from the lowest to the highest and decodes the result.
 func (l *loader) load(d *draft, opts Options) {
-	file := layer{}
+	var file layer
 	if l.isProperties() {
 		file = l.loadProperties(d, opts.Site)
 	} else {

@@ -21,11 +21,10 @@ const (
 
 // A document is a ringwall.yaml, before anything is merged.
 type document struct {
-	base    layer
-	std     string // the environment that is meant when none is named
-	stdAt   Origin
-	envs    []*environment
-	problem bool
+	base  layer
+	std   string // the environment that is meant when none is named
+	stdAt Origin
+	envs  []*environment
 }
 
 type environment struct {
