@@ -52,6 +52,7 @@ type SiteAccess struct {
 // Inside is what a probe within an instance's walls knows of its surroundings.
 type Inside struct {
 	Tier     string
+	Self     string                    // the instance's name: fleet/1
 	Files    string                    // where the tree is mounted
 	Write    []string                  // directories this tier may write
 	Sockets  []string                  // paths of other parts' sockets on the machine, which must not be reachable

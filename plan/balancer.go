@@ -9,6 +9,7 @@ type Balancer struct {
 	TargetPort     uint16        // of every instance's web server
 	HealthPath     string        // asked on every instance each second
 	HealthInterval time.Duration // between two health requests
+	StartTimeout   time.Duration // the longest the app may take until it is healthy for the first time
 	DrainTimeout   time.Duration // the longest an instance may finish its requests in
 	ScaleInFlight  int           // requests in flight per fleet instance above which one is added
 	ScaleLatency   time.Duration // median time to first byte above which one is added
@@ -20,3 +21,7 @@ const (
 	HeaderViewer  = "X-Ringwall-Viewer"
 	HeaderRequest = "X-Request-Id"
 )
+
+// HeaderUnreached is set by an instance on a 503 whose request has not reached
+// its app: the balancer may send it to another instance, whatever its method.
+const HeaderUnreached = "X-Ringwall-Unreached"

@@ -13,15 +13,15 @@ type VPC struct {
 	Balancer netip.Addr
 	Beside   netip.Addr
 	Database netip.Addr
-	admin    netip.Addr
-	fleet    netip.Addr
+	Admin    netip.Addr // the first instance's
+	Fleet    netip.Addr // the first instance's
 }
 
 // Instance is the address of the n-th (from 1) instance of a tier; n <= 100.
 func (v VPC) Instance(tier string, n int) netip.Addr {
-	a := v.admin
+	a := v.Admin
 	if tier != Admin {
-		a = v.fleet
+		a = v.Fleet
 	}
 	for range n - 1 {
 		a = a.Next()
@@ -41,6 +41,6 @@ func NewVPC(cidr, cidr6 netip.Prefix) VPC {
 	return VPC{
 		CIDR: cidr.Masked(), CIDR6: cidr6.Masked(),
 		Edge: at(0, 10), Edge6: netip.AddrFrom16(e6), Balancer: at(0, 20), Beside: at(0, 30),
-		Database: at(2, 10), admin: at(1, 10), fleet: at(1, 100),
+		Database: at(2, 10), Admin: at(1, 10), Fleet: at(1, 100),
 	}
 }

@@ -3,7 +3,11 @@
 // product; the zero Spec allows nothing.
 package sandbox
 
-import "os"
+import (
+	"context"
+	"fmt"
+	"os"
+)
 
 // A Spec says what one sandboxed program may see and do.
 type Spec struct {
@@ -17,7 +21,10 @@ type Spec struct {
 	TTY                   bool       // Stdin is a terminal and becomes the controlling one
 
 	Net *os.File // network namespace to join; nil: a new one with nothing in it, not even loopback up
-	UID uint32   // id in the caller's user namespace that the program runs as; seen inside as 1000
+	// UID is the id, of user and group, in the caller's user namespace that the
+	// program runs as; inside it is seen as 1000. A caller that may not change
+	// its ids leaves it 0 or names its own. The machine's own root is refused.
+	UID uint32
 
 	Mounts []Mount           // what of the caller's tree is visible, and where
 	Texts  map[string]string // small generated files: /etc/passwd, /etc/hosts
@@ -27,7 +34,9 @@ type Spec struct {
 
 	Calls  Calls // risky system calls that are allowed all the same
 	Limits Limits
-	Skip   Layer // layers left out: for machines that lack them, and for tests
+	dry    bool   // set everything up, then end: for Capabilities
+	Cgroup string // slash-separated group that the program's own group is made in; empty: ringwall
+	Skip   Layer  // layers left out: for machines that lack them, and for tests
 }
 
 // A Mount makes a file or directory of the caller's tree visible.
@@ -37,13 +46,22 @@ type Mount struct {
 	Exec           bool // else noexec
 }
 
-// Calls allows what the zero value forbids.
+// Calls allows what the zero value forbids. Threads are always allowed.
 type Calls struct {
-	Meta   bool // chmod, chown, utimes, setxattr on files
-	Unix   bool // AF_UNIX sockets
-	TCP    bool // AF_INET and AF_INET6 stream sockets, plain TCP only
-	Spawn  bool // fork and exec of other programs (threads are always allowed)
-	Ptrace bool // never given to an app; for debuggers in exec sessions only
+	Meta  bool // chmod, chown, utimes, setxattr on files
+	Unix  bool // AF_UNIX sockets
+	TCP   bool // AF_INET and AF_INET6 stream sockets, plain TCP only
+	Fork  bool // further processes of the same program; executing anything is refused
+	Spawn bool // fork and exec of other programs, below a first process that collects orphans
+
+	// Never given to an app: for debuggers in exec sessions, and to take a wall
+	// down in a test.
+	Ptrace     bool
+	UDP        bool // AF_INET and AF_INET6 datagrams
+	MPTCP      bool
+	Families   bool // every other family and type of socket: netlink, packet, vsock, raw
+	Namespaces bool // unshare, setns, clone with new namespaces
+	Uring      bool // io_uring, which passes other rules by
 }
 
 // Limits bounds the program and its children. Zero values take the defaults.
@@ -59,13 +77,77 @@ type Limits struct {
 type Layer uint
 
 const (
-	Mounts Layer = 1 << iota // private mounts and pivot_root
-	Net                      // network namespace
-	PID                      // process namespace
-	User                     // user namespace without capabilities
-	NoNest                   // no nested user namespaces
+	Mounts     Layer = 1 << iota // private mounts and pivot_root
+	Net                          // network namespace
+	PID                          // process namespace
+	User                         // user namespace
+	Caps                         // no capabilities, in no set
+	NoNewPrivs                   // setuid programs gain nothing
+	NoNest                       // no nested user namespaces
 	Landlock
 	Seccomp
 	Rlimits
 	Cgroup
 )
+
+// Inner is the user and group id of every sandboxed program, as it sees itself.
+const Inner = 1000
+
+// Defaults of Limits and of TmpMax.
+const (
+	DefaultProcesses = 256
+	DefaultMemory    = 1 << 30
+	DefaultOpenFiles = 4096
+	DefaultFileSize  = 1 << 30
+	DefaultTmp       = 64 << 20
+)
+
+// A StartError says which step of setting up a sandbox failed, and what to do.
+type StartError struct {
+	Name, Step string
+	Err        error
+	Next       string // what to do next; may be empty
+}
+
+func (e *StartError) Error() string {
+	s := fmt.Sprintf("sandbox %q: %s: %v", e.Name, e.Step, e.Err)
+	if e.Next != "" {
+		s += "; " + e.Next
+	}
+	return s
+}
+
+func (e *StartError) Unwrap() error { return e.Err }
+
+// An Exit says how a sandboxed program ended. A signal that killed it has Code -1.
+type Exit struct {
+	Code   int
+	Signal int // 0: it exited by itself
+}
+
+// Success reports an exit with code 0.
+func (e Exit) Success() bool { return e.Signal == 0 && e.Code == 0 }
+
+func (e Exit) String() string {
+	if e.Signal != 0 {
+		return fmt.Sprintf("killed by signal %d", e.Signal)
+	}
+	return fmt.Sprintf("exit code %d", e.Code)
+}
+
+// A Capability is one part of the enforcement, tried on this machine.
+type Capability struct {
+	Layer  Layer
+	Name   string
+	OK     bool
+	Detail string // what was tried, or the refusal
+	Fix    string // what mends it; empty where it works or nothing is known
+}
+
+// A Check tries a part of the enforcement that this package does not own.
+type Check struct {
+	Layer Layer
+	Name  string
+	Fix   string
+	Try   func(context.Context) error
+}

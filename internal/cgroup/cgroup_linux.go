@@ -1,0 +1,260 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A Group is one control group, or with version 1 one in each hierarchy.
+type Group struct {
+	dirs    []string
+	parents []string
+	killer  string // cgroup.kill, where the kernel has it
+}
+
+// New makes a group of that name below parent, itself made if need be, and sets
+// the limits. It returns what could not be enforced, and a nil group where
+// nothing can be.
+func New(parent, name string, l Limits) (*Group, []string) {
+	own, err := hierarchies()
+	if err != nil {
+		return nil, []string{"control groups: " + err.Error()}
+	}
+	g := &Group{}
+	var missing []string
+	for _, w := range []struct {
+		controller, what string
+		set              bool
+		v1, v2           [][2]string
+	}{
+		{"pids", "number of processes", l.Processes > 0,
+			[][2]string{{"pids.max", strconv.Itoa(l.Processes)}}, [][2]string{{"pids.max", strconv.Itoa(l.Processes)}}},
+		{"memory", "resident memory", l.Memory > 0,
+			[][2]string{{"memory.limit_in_bytes", strconv.FormatInt(l.Memory, 10)}},
+			[][2]string{{"memory.max", strconv.FormatInt(l.Memory, 10)}, {"memory.swap.max", "0"}}},
+		{"cpu", "share of the processors", l.CPU > 0,
+			[][2]string{{"cpu.cfs_period_us", "100000"}, {"cpu.cfs_quota_us", strconv.Itoa(l.CPU * 1000)}},
+			[][2]string{{"cpu.max", fmt.Sprintf("%d 100000", l.CPU*1000)}}},
+	} {
+		if !w.set {
+			continue
+		}
+		h, ok := own[w.controller]
+		if !ok {
+			missing = append(missing, fmt.Sprintf("%s: no writable control group with the %s controller", w.what, w.controller))
+			continue
+		}
+		files := w.v1
+		if h.v2 {
+			files = w.v2
+		}
+		err := g.limit(h, parent, name, w.controller, files)
+		for range 3 { // another group's end may take the parent away in between
+			if !errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+			err = g.limit(h, parent, name, w.controller, files)
+		}
+		if err != nil {
+			missing = append(missing, fmt.Sprintf("%s: %v", w.what, err))
+		}
+	}
+	if len(g.dirs) == 0 {
+		g.Remove()
+		return nil, missing
+	}
+	return g, missing
+}
+
+func (g *Group) limit(h hierarchy, parent, name, controller string, files [][2]string) error {
+	up := h.dir
+	for part := range strings.SplitSeq(filepath.Clean(parent), "/") {
+		if h.v2 {
+			if err := enable(up, controller); err != nil {
+				return err
+			}
+		}
+		up = filepath.Join(up, part)
+		if err := mkdir(up); err != nil {
+			return err
+		}
+		if !slices.Contains(g.parents, up) {
+			g.parents = append(g.parents, up)
+		}
+	}
+	if h.v2 {
+		if err := enable(up, controller); err != nil {
+			return err
+		}
+	}
+	dir := filepath.Join(up, name)
+	if err := mkdir(dir); err != nil {
+		return err
+	}
+	if !slices.Contains(g.dirs, dir) {
+		g.dirs = append(g.dirs, dir)
+	}
+	for _, f := range files {
+		err := os.WriteFile(filepath.Join(dir, f[0]), []byte(f[1]), 0o644)
+		if f[0] == "memory.swap.max" && errors.Is(err, fs.ErrNotExist) {
+			continue // a kernel without swap accounting
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if k := filepath.Join(dir, "cgroup.kill"); h.v2 {
+		if _, err := os.Stat(k); err == nil {
+			g.killer = k
+		}
+	}
+	return nil
+}
+
+func mkdir(dir string) error {
+	err := os.Mkdir(dir, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+// enable hands a controller to the groups below dir.
+func enable(dir, controller string) error {
+	file := filepath.Join(dir, "cgroup.subtree_control")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(strings.Fields(string(b)), controller) {
+		return nil
+	}
+	err = os.WriteFile(file, []byte("+"+controller), 0o644)
+	if !errors.Is(err, syscall.EBUSY) {
+		return err
+	}
+	// A group with processes of its own hands nothing down: this process moves
+	// to a group beside the ones it makes.
+	self := filepath.Join(dir, "self")
+	if err := mkdir(self); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(self, "cgroup.procs"), []byte("0"), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte("+"+controller), 0o644)
+}
+
+// Add moves a process, with the children it will have, into the group.
+func (g *Group) Add(pid int) error {
+	for _, d := range g.dirs {
+		if err := os.WriteFile(filepath.Join(d, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil {
+			return fmt.Errorf("moving a process to its control group: %w", err)
+		}
+	}
+	return nil
+}
+
+// Kill ends every process of the group, where the kernel can do that at once.
+func (g *Group) Kill() {
+	if g.killer != "" {
+		os.WriteFile(g.killer, []byte("1"), 0o644)
+	}
+}
+
+// Remove takes the group away; its processes have ended. Parents that are
+// empty go too.
+func (g *Group) Remove() {
+	for _, d := range g.dirs {
+		for range 50 { // the kernel lets go of a process a moment after its end
+			if err := os.Remove(d); err == nil || errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+	slices.Reverse(g.parents)
+	for _, d := range g.parents {
+		os.Remove(d)
+	}
+}
+
+type hierarchy struct {
+	dir string // this process's own group
+	v2  bool
+}
+
+// hierarchies finds the caller's own group for each controller.
+func hierarchies() (map[string]hierarchy, error) {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	groups, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return nil, err
+	}
+	return parse(string(mounts), string(groups), func(dir string) []string {
+		b, _ := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+		return strings.Fields(string(b))
+	}), nil
+}
+
+// parse joins /proc/self/mountinfo with /proc/self/cgroup. Version 1 wins where
+// a controller is bound to it: version 2 does not have it then.
+func parse(mounts, groups string, controllers func(dir string) []string) map[string]hierarchy {
+	type mount struct{ root, point string }
+	v1 := map[string]mount{}
+	var v2 *mount
+	for line := range strings.Lines(mounts) {
+		left, right, ok := strings.Cut(strings.TrimSpace(line), " - ")
+		l, r := strings.Fields(left), strings.Fields(right)
+		if !ok || len(l) < 5 || len(r) < 3 {
+			continue
+		}
+		switch r[0] {
+		case "cgroup2":
+			v2 = &mount{l[3], l[4]}
+		case "cgroup":
+			for o := range strings.SplitSeq(r[2], ",") {
+				v1[o] = mount{l[3], l[4]}
+			}
+		}
+	}
+	join := func(m mount, own string) string {
+		if rel, err := filepath.Rel(m.root, own); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
+			return filepath.Join(m.point, rel)
+		}
+		return m.point
+	}
+	out := map[string]hierarchy{}
+	for line := range strings.Lines(groups) {
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(f) != 3 {
+			continue
+		}
+		if f[1] == "" && v2 != nil {
+			dir := join(*v2, f[2])
+			for _, c := range controllers(dir) {
+				if _, ok := out[c]; !ok {
+					out[c] = hierarchy{dir, true}
+				}
+			}
+			continue
+		}
+		for c := range strings.SplitSeq(f[1], ",") {
+			if m, ok := v1[c]; ok {
+				out[c] = hierarchy{join(m, f[2]), false}
+			}
+		}
+	}
+	return out
+}

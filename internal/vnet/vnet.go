@@ -1,0 +1,350 @@
+//go:build linux
+
+// Package vnet is a private network on one machine: network namespaces in a star
+// around the calling process's own, routed through it, with a firewall that
+// refuses every connection that no rule allows. It knows nothing of the product.
+package vnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// A Net is a star of hosts around the calling process's network namespace, which
+// must be new and the process's own. It is safe for concurrent use.
+type Net struct {
+	mu     sync.Mutex
+	hub    netns.NsHandle
+	hosts  []*Host
+	rules  []Rule
+	quiet  map[string]bool
+	serial int // of the next cable
+}
+
+// A Rule lets hosts of one group open TCP connections to a port of another group.
+type Rule struct {
+	From, To string // groups
+	Port     uint16
+}
+
+// An Address is one address of a host, and the group whose rules it has.
+type Address struct {
+	Group string
+	Addr  netip.Addr
+}
+
+// A Host is one network namespace with its addresses. It dials from the first
+// address of a family.
+type Host struct {
+	Name  string
+	Addrs []Address
+	ns    netns.NsHandle
+	file  *os.File
+	link  string // the hub's end of its cable
+}
+
+var gateway = net.IPv4(169, 254, 1, 1)
+
+// New makes the calling process's network namespace the hub. Groups named in
+// quiet get no answer to a refused packet; the others get ICMP "administratively
+// prohibited", so that a refusal is told apart from a closed port.
+func New(quiet ...string) (*Net, error) {
+	hub, err := netns.Get()
+	if err != nil {
+		return nil, fmt.Errorf("opening the hub's network namespace: %w", err)
+	}
+	n := &Net{hub: hub, quiet: map[string]bool{}}
+	for _, q := range quiet {
+		n.quiet[q] = true
+	}
+	err = in(hub, func() error {
+		return errors.Join(
+			loopback(),
+			nowhere(),
+			sysctl("net/ipv4/ip_forward", "1", true),
+			sysctl("net/ipv6/conf/all/forwarding", "1", false),
+			sysctl("net/ipv4/conf/all/rp_filter", "1", true),
+			sysctl("net/ipv4/conf/default/rp_filter", "1", true),
+			sysctl("net/ipv4/conf/all/accept_redirects", "0", true),
+			sysctl("net/ipv4/conf/all/send_redirects", "0", true),
+			sysctl("net/ipv4/icmp_ratelimit", "0", false),
+			sysctl("net/ipv6/icmp/ratelimit", "0", false),
+			sysctl("net/ipv6/conf/default/accept_dad", "0", false),
+			sysctl("net/mptcp/enabled", "0", false),
+		)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return n, n.apply()
+}
+
+// Add makes a host with its addresses. Nothing may reach it, and it may reach
+// nothing, until a rule names its group.
+func (n *Net) Add(name string, addrs ...Address) (*Host, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, h := range n.hosts {
+		if h.Name == name {
+			return nil, fmt.Errorf("adding host %s: it exists", name)
+		}
+	}
+	n.serial++
+	h := &Host{Name: name, Addrs: addrs, link: fmt.Sprintf("h%d", n.serial)}
+	if err := n.wire(h); err != nil {
+		n.unwire(h)
+		return nil, fmt.Errorf("adding host %s: %w", name, err)
+	}
+	n.hosts = append(n.hosts, h)
+	if err := n.apply(); err != nil {
+		n.unwire(h)
+		n.hosts = n.hosts[:len(n.hosts)-1]
+		return nil, fmt.Errorf("adding host %s to the firewall: %w", name, err)
+	}
+	return h, nil
+}
+
+// Remove takes a host away. Its namespace ends with the last process in it.
+func (n *Net) Remove(name string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	i := slices.IndexFunc(n.hosts, func(h *Host) bool { return h.Name == name })
+	if i < 0 {
+		return nil
+	}
+	n.unwire(n.hosts[i])
+	n.hosts = slices.Delete(n.hosts, i, i+1)
+	return n.apply()
+}
+
+// Host returns the host of that name, or nil.
+func (n *Net) Host(name string) *Host {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, h := range n.hosts {
+		if h.Name == name {
+			return h
+		}
+	}
+	return nil
+}
+
+// Allow replaces the whole list of rules in one step. Open connections stay.
+func (n *Net) Allow(rules []Rule) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.rules = slices.Clone(rules)
+	return n.apply()
+}
+
+// wire makes the namespace, the cable and the routes of a host.
+func (n *Net) wire(h *Host) error {
+	err := in(n.hub, func() (err error) {
+		if h.ns, err = netns.New(); err != nil {
+			return fmt.Errorf("making a network namespace: %w", err)
+		}
+		// The thread is in the new namespace now.
+		return errors.Join(loopback(),
+			sysctl("net/ipv6/conf/default/accept_dad", "0", false),
+			sysctl("net/ipv6/conf/default/accept_ra", "0", false),
+			sysctl("net/mptcp/enabled", "0", false))
+	})
+	if err != nil {
+		return err
+	}
+	h.file = os.NewFile(uintptr(h.ns), "netns:"+h.Name)
+	return in(n.hub, func() error {
+		cable := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: h.link}, PeerName: "eth0", PeerNamespace: netlink.NsFd(int(h.ns))}
+		if err := netlink.LinkAdd(cable); err != nil {
+			return fmt.Errorf("making a cable: %w", err)
+		}
+		near, err := netlink.LinkByName(h.link)
+		if err != nil {
+			return err
+		}
+		if err := setUp(near, gateway, h.has6()); err != nil {
+			return err
+		}
+		inside, err := netlink.NewHandleAt(h.ns)
+		if err != nil {
+			return err
+		}
+		defer inside.Close()
+		far, err := inside.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		if err := inside.LinkSetUp(far); err != nil {
+			return err
+		}
+		for _, x := range h.Addrs {
+			a := x.Addr
+			if err := inside.AddrAdd(far, address(a)); err != nil {
+				return fmt.Errorf("giving address %s: %w", a, err)
+			}
+			if err := netlink.RouteAdd(&netlink.Route{LinkIndex: near.Attrs().Index, Dst: single(a), Scope: netlink.SCOPE_LINK}); err != nil {
+				return fmt.Errorf("routing to %s: %w", a, err)
+			}
+		}
+		if err := inside.RouteAdd(&netlink.Route{LinkIndex: far.Attrs().Index, Dst: single(netip.MustParseAddr(gateway.String())), Scope: netlink.SCOPE_LINK}); err != nil {
+			return fmt.Errorf("routing to the hub: %w", err)
+		}
+		if err := inside.RouteAdd(&netlink.Route{LinkIndex: far.Attrs().Index, Gw: gateway}); err != nil {
+			return fmt.Errorf("setting the default route: %w", err)
+		}
+		if h.has6() {
+			if err := inside.RouteAdd(&netlink.Route{LinkIndex: far.Attrs().Index, Gw: gateway6, Dst: &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}}); err != nil {
+				return fmt.Errorf("setting the default IPv6 route: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+var gateway6 = net.ParseIP("fe80::1")
+
+func setUp(l netlink.Link, gw net.IP, six bool) error {
+	if err := netlink.AddrAdd(l, &netlink.Addr{IPNet: &net.IPNet{IP: gw, Mask: net.CIDRMask(32, 32)}}); err != nil {
+		return fmt.Errorf("giving the hub its address: %w", err)
+	}
+	if six {
+		a := &netlink.Addr{IPNet: &net.IPNet{IP: gateway6, Mask: net.CIDRMask(64, 128)}, Flags: unix.IFA_F_NODAD}
+		if err := netlink.AddrAdd(l, a); err != nil {
+			return fmt.Errorf("giving the hub its IPv6 address: %w", err)
+		}
+	}
+	return netlink.LinkSetUp(l)
+}
+
+func (n *Net) unwire(h *Host) {
+	in(n.hub, func() error {
+		if l, err := netlink.LinkByName(h.link); err == nil {
+			return netlink.LinkDel(l)
+		}
+		return nil
+	})
+	if h.file != nil {
+		h.file.Close()
+	}
+}
+
+func (h *Host) has6() bool {
+	return slices.ContainsFunc(h.Addrs, func(a Address) bool { return a.Addr.Is6() })
+}
+
+func single(a netip.Addr) *net.IPNet {
+	return &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())}
+}
+
+func address(a netip.Addr) *netlink.Addr {
+	out := &netlink.Addr{IPNet: single(a)}
+	if a.Is6() {
+		out.Flags = unix.IFA_F_NODAD
+	}
+	return out
+}
+
+// File is the host's network namespace; it stays owned by the host.
+func (h *Host) File() *os.File { return h.file }
+
+// Do runs f on a thread that is in the host's network namespace. Sockets that f
+// opens itself, not in another goroutine, belong to the host.
+func (h *Host) Do(f func() error) error { return in(h.ns, f) }
+
+// Listen opens a plain TCP listener (never MPTCP) on an address of the host.
+func (h *Host) Listen(at netip.AddrPort) (l *net.TCPListener, err error) {
+	err = h.Do(func() error {
+		lc := net.ListenConfig{}
+		lc.SetMultipathTCP(false)
+		nl, err := lc.Listen(context.Background(), "tcp", at.String())
+		if err != nil {
+			return fmt.Errorf("listening on %s in the network of %s: %w", at, h.Name, err)
+		}
+		l = nl.(*net.TCPListener)
+		return nil
+	})
+	return l, err
+}
+
+// Dial connects from the host's network, from its own address of the
+// destination's family. address is literal.
+func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return DialFrom(h.file, ctx, network, address)
+}
+
+// DialFrom connects from a network namespace.
+func DialFrom(ns *os.File, ctx context.Context, network, address string) (c net.Conn, err error) {
+	if _, err := netip.ParseAddrPort(address); err != nil {
+		return nil, fmt.Errorf("dialling %s: want a literal address and port: %w", address, err)
+	}
+	err = in(netns.NsHandle(ns.Fd()), func() error {
+		var d net.Dialer
+		d.SetMultipathTCP(false)
+		c, err = d.DialContext(ctx, network, address)
+		return err
+	})
+	return c, err
+}
+
+// in runs f in a network namespace, on a thread that ends afterwards, so that no
+// other goroutine ever runs there by accident.
+func in(ns netns.NsHandle, f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread dies with the goroutine
+		if err := netns.Set(ns); err != nil {
+			done <- fmt.Errorf("entering a network namespace: %w", err)
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}
+
+func loopback() error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("finding the loopback device: %w", err)
+	}
+	return netlink.LinkSetUp(lo)
+}
+
+// nowhere routes what has no place in the network to the hub's loopback device,
+// so that it meets the firewall on its way and is refused with an answer.
+func nowhere() error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	for _, dst := range []*net.IPNet{
+		{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)},
+		{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)},
+	} {
+		err := netlink.RouteAdd(&netlink.Route{LinkIndex: lo.Attrs().Index, Dst: dst})
+		if err != nil && dst.IP.To4() != nil {
+			return fmt.Errorf("routing the rest of the world to the firewall: %w", err)
+		}
+	}
+	return nil
+}
+
+// sysctl sets a kernel parameter of the thread's network namespace. One that the
+// kernel does not have is an error only when it is needed.
+func sysctl(name, value string, needed bool) error {
+	err := os.WriteFile("/proc/sys/"+name, []byte(value), 0)
+	if err != nil && (needed || !errors.Is(err, os.ErrNotExist)) {
+		return fmt.Errorf("setting %s to %s: %w", name, value, err)
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/ringwall/ringwall/internal/proxy"
+	"github.com/ringwall/ringwall/perimeter"
+	"github.com/ringwall/ringwall/perimeter/webserver"
+	"github.com/ringwall/ringwall/plan"
+)
+
+// runAgent is an instance's web server: the second and last hop.
+func runAgent() error {
+	var cfg agentConfig
+	if err := unpack(&cfg); err != nil {
+		return err
+	}
+	perimeter.SetDown(cfg.Down)
+	l, err := net.FileListener(inherited(0, "listener"))
+	if err != nil {
+		return fmt.Errorf("taking the listener over: %w", err)
+	}
+	refusals := newEventLog(inherited(1, "refusals"))
+	p := cfg.Plan
+	h, err := webserver.New(p, cfg.Tier, webserver.App{
+		Root:   p.Files.Mount,
+		Temp:   "/tmp",
+		Dial:   dialApp(p),
+		Report: func(line string) { fmt.Fprintln(os.Stderr, line) },
+	})
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{
+		Handler: proxy.ReplyInner(h, func(e *proxy.Event) {
+			if e.Refusal != nil {
+				e.Instance, e.Tier = cfg.Name, cfg.Tier
+				refusals.write(e)
+			}
+		}),
+		ReadHeaderTimeout: p.Network.HeaderTimeout,
+		IdleTimeout:       2 * time.Minute, // longer than the balancer's, which so never meets a closing connection
+		MaxHeaderBytes:    p.Network.MaxHeaderBytes + 8192,
+	}
+	return serveUntilTerm(p.Balancer.DrainTimeout, func() error { return srv.Serve(l) }, srv.Shutdown)
+}
+
+// serveUntilTerm serves until SIGTERM, and then finishes what is open.
+func serveUntilTerm(limit time.Duration, serve func() error, shutdown func(context.Context) error) error {
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM, syscall.SIGINT)
+	ended := make(chan error, 1)
+	go func() { ended <- serve() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-term:
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	if err := shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// dialApp reaches the app of this instance: over its socket in /run/app, or over
+// the loopback device of the instance's own network.
+func dialApp(p *plan.Plan) func(context.Context) (net.Conn, error) {
+	var d net.Dialer
+	d.SetMultipathTCP(false)
+	if p.Kind == plan.PHP {
+		return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "unix", insideRun+"/php.sock") }
+	}
+	socket, port := insideRun+"/app.sock", fmt.Sprintf("127.0.0.1:%d", appPort)
+	return func(ctx context.Context) (net.Conn, error) {
+		if c, err := d.DialContext(ctx, "unix", socket); err == nil {
+			return c, nil
+		}
+		return d.DialContext(ctx, "tcp", port)
+	}
+}

@@ -1,0 +1,285 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/ringwall/ringwall/internal/sandbox"
+	"github.com/ringwall/ringwall/internal/supervise"
+	"github.com/ringwall/ringwall/perimeter/database"
+	"github.com/ringwall/ringwall/plan"
+)
+
+// A databasePart is the site's private database server, or an existing one whose
+// address and credentials the owner gave.
+type databasePart struct {
+	hub      *hub
+	server   *database.Server // nil: an existing server
+	part     *supervise.Part
+	existing plan.Secret
+
+	mu sync.Mutex // one change of grants at a time
+}
+
+// hasDatabase says whether the site's network has a database in it: a private
+// server, or the place where an existing one is reached.
+func (h *hub) hasDatabase() bool {
+	d := h.Plan.Database
+	return d.Config == plan.DBInstance || d.Config == plan.DBCluster
+}
+
+// A toolRunner runs a database program to its end in a throw-away sandbox that
+// has no network.
+type toolRunner struct{ hub *hub }
+
+func (r toolRunner) Run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
+	h := r.hub
+	s := sandbox.Spec{Name: "database-tool", Skip: h.skip, UID: h.uid(plan.NodeDatabase)}
+	h.database.server.Spec(&s)
+	s.Args = args
+	return runPiped(ctx, s, stdin, stdout)
+}
+
+// runPiped runs a sandboxed program with streams that need not be files.
+func runPiped(ctx context.Context, s sandbox.Spec, stdin io.Reader, stdout io.Writer) error {
+	var wg sync.WaitGroup
+	var theirs []*os.File
+	feed := func(src io.Reader) error {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return err
+		}
+		s.Stdin = r
+		theirs = append(theirs, r)
+		go func() { io.Copy(w, src); w.Close() }()
+		return nil
+	}
+	drain := func(dst io.Writer, to **os.File) error {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return err
+		}
+		*to = w
+		theirs = append(theirs, w)
+		wg.Go(func() { io.Copy(dst, r); r.Close() })
+		return nil
+	}
+	var stderr tail
+	err := drain(&stderr, &s.Stderr)
+	if stdin != nil {
+		err = errors.Join(err, feed(stdin))
+	}
+	if stdout != nil {
+		err = errors.Join(err, drain(stdout, &s.Stdout))
+	}
+	if err != nil {
+		return err
+	}
+	err = runBox(ctx, s)
+	for _, f := range theirs {
+		f.Close()
+	}
+	wg.Wait()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", filepath.Base(s.Args[0]), err, stderr.String())
+	}
+	return nil
+}
+
+// A tail keeps the end of what is written to it.
+type tail struct{ b []byte }
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p...)
+	if len(t.b) > 4096 {
+		t.b = t.b[len(t.b)-4096:]
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string { return string(t.b) }
+
+// startDatabase brings the site's database up, as the plan says: none, a private
+// server, or an existing one.
+func (h *hub) startDatabase(ctx context.Context) error {
+	d := h.Plan.Database
+	if d.Config == plan.DBNone {
+		return h.deleteDatabase(ctx)
+	}
+	if !h.hasDatabase() {
+		return nil
+	}
+	began := time.Now()
+	if d.SecretFile != "" {
+		s, err := database.Existing(d.SecretFile)
+		if err != nil {
+			return err
+		}
+		if err := h.relayDatabase(s); err != nil {
+			return err
+		}
+		h.database = &databasePart{hub: h, existing: s}
+		h.step(Step{Part: "database", State: "up", Text: "the existing server " + s.Host, Took: time.Since(began)})
+		return nil
+	}
+	if err := h.openDatabase(ctx); err != nil {
+		return err
+	}
+	if err := h.database.grant(ctx); err != nil {
+		return err
+	}
+	h.step(Step{Part: "database", State: "up", Text: string(d.Engine), Took: time.Since(began)})
+	return nil
+}
+
+func (h *hub) openDatabase(ctx context.Context) error {
+	id := int(h.uid(plan.NodeDatabase))
+	dirs := database.Dirs{Data: h.State.Database(), Run: filepath.Join(h.State.Run(), "database"), Secrets: h.State.Secrets(), UID: id, GID: id}
+	db := &databasePart{hub: h}
+	var err error
+	if db.server, err = database.New(h.Plan, dirs, toolRunner{h}); err != nil {
+		return err
+	}
+	db.server.Log = func(format string, a ...any) {
+		h.step(Step{Part: "database", State: "note", Text: fmt.Sprintf(format, a...)})
+	}
+	h.mu.Lock()
+	h.database = db
+	h.mu.Unlock()
+	if err := db.server.Init(ctx); err != nil {
+		return err
+	}
+	term := syscall.SIGTERM
+	if h.Plan.Database.Engine == plan.Postgres {
+		term = syscall.SIGINT // fast shutdown: ends sessions, writes a checkpoint
+	}
+	db.part = &supervise.Part{Name: "database", Note: h.note, Grace: 30 * time.Second, Term: term,
+		Start: func() (supervise.Process, error) { return db.start() }}
+	if err := db.part.Run(); err != nil {
+		return fmt.Errorf("starting the database: %w", err)
+	}
+	ready, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := db.server.Ready(ready); err != nil {
+		return fmt.Errorf("%w; see: ringwall logs database", err)
+	}
+	return nil
+}
+
+func (db *databasePart) start() (supervise.Process, error) {
+	h := db.hub
+	out, err := h.output("database.log")
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	s := sandbox.Spec{Name: "database", Net: h.net.Host(plan.NodeDatabase).File(), UID: h.uid(plan.NodeDatabase),
+		Skip: h.skip, Stdout: out, Stderr: out,
+		Limits: sandbox.Limits{Processes: 512, Memory: 4 << 30, OpenFiles: 8192, FileSize: 1 << 40}}
+	db.server.Spec(&s)
+	return startBox(s)
+}
+
+// deleteDatabase does what dbConfig none asks for: it dumps the database that an
+// earlier run made, and deletes it, after approval.
+func (h *hub) deleteDatabase(ctx context.Context) error {
+	if _, err := os.Stat(h.State.Database()); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if h.Plan.Database.Protect {
+		return fmt.Errorf("deleting the database: it is protected (preventDeletion); set that to no first, and then run up again")
+	}
+	if !h.Approve {
+		return fmt.Errorf("%w: the configuration says that the site has no database, but there is one in %s; it would be dumped and then deleted; approve it with: ringwall up --yes", ErrApproval, h.State.Database())
+	}
+	if err := h.openDatabase(ctx); err != nil {
+		return err
+	}
+	dump := h.State.path("database-" + time.Now().UTC().Format("20060102T150405Z") + ".sql")
+	if err := h.database.server.Dump(ctx, dump); err != nil {
+		return fmt.Errorf("dumping the database before it is deleted: %w; nothing was deleted", err)
+	}
+	h.database.part.Stop()
+	if err := h.database.server.Delete(dump); err != nil {
+		return err
+	}
+	h.step(Step{Part: "database", State: "note", Text: "deleted; its dump is " + dump})
+	h.database = nil
+	return os.Remove(h.State.Database())
+}
+
+func (db *databasePart) secret(tier string) (plan.Secret, error) {
+	if db.server == nil {
+		s := db.existing
+		s.Host, s.Port = db.hub.Plan.VPC.Database.String(), db.hub.Plan.Database.Port
+		return s, nil
+	}
+	return db.server.Secret(tier)
+}
+
+func (db *databasePart) grant(ctx context.Context) error {
+	if db.server == nil {
+		return nil
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.server.Grant(ctx)
+}
+
+// rotate gives a tier a new user; the returned function locks the old one.
+func (db *databasePart) rotate(ctx context.Context, tier string) (finish func(context.Context) error, err error) {
+	if db.server == nil {
+		return nil, errors.New("rotating the database's passwords: the server is not Ringwall's; change the password there and in database.secretFile")
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	r, err := db.server.Rotate(ctx, tier)
+	if err != nil {
+		return nil, err
+	}
+	return r.Finish, nil
+}
+
+// watch grants again when the app made or dropped a table.
+func (db *databasePart) watch(ctx context.Context) {
+	if db.server == nil {
+		return
+	}
+	var last string
+	for {
+		now, err := db.server.Fingerprint(ctx)
+		if err == nil && now != last {
+			if err = db.grant(ctx); err == nil {
+				last = now
+			} else if ctx.Err() == nil {
+				db.hub.step(Step{Part: "database", State: "note", Text: "granting rights on new tables: " + err.Error()})
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(db.hub.pace(50*time.Millisecond, 500*time.Millisecond)):
+		}
+	}
+}
+
+func (db *databasePart) stop() {
+	if db.part != nil {
+		db.part.Stop()
+	}
+}
+
+// pace is how long to wait between two looks: while the site starts, and later.
+func (h *hub) pace(starting, later time.Duration) time.Duration {
+	if h.mustBeUp() != nil {
+		return starting
+	}
+	return later
+}

@@ -1,0 +1,346 @@
+package local
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/term"
+)
+
+// An ExecRequest asks for a program inside an instance's walls.
+type ExecRequest struct {
+	Instance string
+	Args     []string // empty: a shell
+	TTY      bool
+	Rows     uint16
+	Cols     uint16
+}
+
+// Frames of an exec session, both ways: one byte kind, four bytes length, payload.
+const (
+	frameData   = 'd' // input one way, output the other
+	frameError  = 'e' // standard error, where there is no terminal
+	frameEOF    = 'z' // end of input
+	frameResize = 'r' // rows and columns, two bytes each
+	frameExit   = 'x' // the exit code, four bytes
+)
+
+type frames struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (f *frames) write(kind byte, b []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(b)))
+	_, err := f.w.Write(append(h, b...))
+	return err
+}
+
+func readFrame(r io.Reader) (kind byte, b []byte, err error) {
+	var h [5]byte
+	if _, err := io.ReadFull(r, h[:]); err != nil {
+		return 0, nil, err
+	}
+	n := binary.BigEndian.Uint32(h[1:])
+	if n > 1<<20 {
+		return 0, nil, fmt.Errorf("an exec session's frame has %d bytes, want at most 1 MiB", n)
+	}
+	b = make([]byte, n)
+	_, err = io.ReadFull(r, b)
+	return h[0], b, err
+}
+
+// serveExec runs a program under the same walls as an instance's app, in the
+// instance's network, and writes the session to the audit directory.
+func (h *hub) serveExec(w http.ResponseWriter, r *http.Request) {
+	var req ExecRequest
+	if err := json.NewDecoder(io.LimitReader(r.Body, 64<<10)).Decode(&req); err != nil {
+		reply(w, nil, fmt.Errorf("reading the exec request: %w", err))
+		return
+	}
+	if err := h.mustBeUp(); err != nil {
+		reply(w, nil, err)
+		return
+	}
+	i := h.instanceNamed(req.Instance)
+	if i == nil {
+		reply(w, nil, fmt.Errorf("there is no instance %q; see: ringwall status", req.Instance))
+		return
+	}
+	audit, err := h.audit(req)
+	if err != nil {
+		reply(w, nil, fmt.Errorf("the session cannot be audited, so it is refused: %w", err))
+		return
+	}
+	defer audit.close()
+	w.Header().Set("Connection", "Upgrade")
+	w.Header().Set("Upgrade", "ringwall-exec")
+	w.WriteHeader(http.StatusSwitchingProtocols)
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Time{})
+	out := &frames{w: conn}
+	code, err := i.exec(req, rw.Reader, out, audit)
+	if err != nil {
+		out.write(frameError, []byte("ringwall: "+err.Error()+"\n"))
+		code = 1
+	}
+	audit.line("ended", fmt.Sprintf("exit code %d", code))
+	out.write(frameExit, binary.BigEndian.AppendUint32(nil, uint32(code)))
+}
+
+func (i *instance) exec(req ExecRequest, in *bufio.Reader, out *frames, audit *auditLog) (int, error) {
+	s, err := i.spec()
+	if err != nil {
+		return 1, err
+	}
+	s.Name += "-exec"
+	s.Args = req.Args
+	if len(s.Args) == 0 {
+		s.Args = []string{"/bin/sh"}
+	}
+	if !filepath.IsAbs(s.Args[0]) {
+		s.Args = append([]string{"/usr/bin/env"}, s.Args...)
+	}
+	s.Calls.Spawn = true
+	var stdin io.WriteCloser
+	var outputs sync.WaitGroup
+	copyOut := func(kind byte, f *os.File) {
+		outputs.Go(func() {
+			b := make([]byte, 16<<10)
+			for {
+				n, err := f.Read(b)
+				if n > 0 {
+					audit.line("output", string(b[:n]))
+					out.write(kind, b[:n])
+				}
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	var terminal *os.File
+	var theirs []*os.File
+	if req.TTY {
+		ptmx, tty, err := pty.Open()
+		if err != nil {
+			return 1, fmt.Errorf("making a terminal: %w", err)
+		}
+		defer ptmx.Close()
+		pty.Setsize(ptmx, &pty.Winsize{Rows: req.Rows, Cols: req.Cols})
+		id := int(i.hub.uid(i.tier.Name))
+		tty.Chown(id, id)
+		s.Stdin, s.Stdout, s.Stderr, s.TTY = tty, tty, tty, true
+		s.Env = append(s.Env, "TERM=xterm-256color")
+		terminal, stdin, theirs = ptmx, ptmx, []*os.File{tty}
+	} else {
+		ir, iw, err := os.Pipe()
+		if err != nil {
+			return 1, err
+		}
+		or, ow, err := os.Pipe()
+		if err != nil {
+			return 1, err
+		}
+		er, ew, err := os.Pipe()
+		if err != nil {
+			return 1, err
+		}
+		defer or.Close()
+		defer er.Close()
+		s.Stdin, s.Stdout, s.Stderr = ir, ow, ew
+		stdin, theirs = iw, []*os.File{ir, ow, ew}
+		copyOut(frameData, or)
+		copyOut(frameError, er)
+	}
+	p, err := startBox(s)
+	for _, f := range theirs {
+		f.Close()
+	}
+	if err != nil {
+		return 1, err
+	}
+	if terminal != nil {
+		copyOut(frameData, terminal)
+	}
+	go func() {
+		defer p.Kill() // the other side is gone
+		for {
+			kind, b, err := readFrame(in)
+			switch {
+			case err != nil:
+				return
+			case kind == frameData:
+				audit.line("input", string(b))
+				stdin.Write(b)
+			case kind == frameEOF && terminal == nil:
+				stdin.Close()
+			case kind == frameResize && len(b) == 4 && terminal != nil:
+				pty.Setsize(terminal, &pty.Winsize{Rows: binary.BigEndian.Uint16(b), Cols: binary.BigEndian.Uint16(b[2:])})
+			}
+		}
+	}()
+	e, err := p.(box).Process.Wait()
+	if terminal == nil {
+		outputs.Wait()
+	} else {
+		time.Sleep(50 * time.Millisecond) // what the terminal still holds
+	}
+	if err != nil {
+		return 1, err
+	}
+	if e.Signal != 0 {
+		return 128 + e.Signal, nil
+	}
+	return e.Code, nil
+}
+
+func (h *hub) instanceNamed(name string) *instance {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, i := range h.instances {
+		if i.name == name || (!strings.Contains(name, "/") && i.tier.Name == name) {
+			return i
+		}
+	}
+	return nil
+}
+
+// An auditLog is the transcript of one session: one JSON line per event.
+type auditLog struct {
+	mu  sync.Mutex
+	f   *os.File
+	enc *json.Encoder
+}
+
+func (h *hub) audit(req ExecRequest) (*auditLog, error) {
+	name := fmt.Sprintf("%s-%s.jsonl", time.Now().UTC().Format("20060102T150405.000000000Z"), strings.ReplaceAll(req.Instance, "/", "-"))
+	f, err := os.OpenFile(filepath.Join(h.State.Audit(), name), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	a := &auditLog{f: f, enc: json.NewEncoder(f)}
+	a.line("began", strings.Join(append([]string{req.Instance}, req.Args...), " "))
+	return a, f.Sync()
+}
+
+func (a *auditLog) line(event, text string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.enc.Encode(struct {
+		Time  time.Time `json:"time"`
+		Event string    `json:"event"`
+		Text  string    `json:"text"`
+	}{time.Now(), event, text})
+}
+
+func (a *auditLog) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.f.Sync()
+	a.f.Close()
+}
+
+// Exec runs a program inside an instance's walls, connected to this process's
+// standard streams, and returns its exit code.
+func (c *Client) Exec(ctx context.Context, req ExecRequest) (int, error) {
+	conn, err := dialUnix(c.state.Control())
+	if err != nil {
+		return 1, ErrNotRunning
+	}
+	defer conn.Close()
+	fd := int(os.Stdin.Fd())
+	req.TTY = term.IsTerminal(fd) && term.IsTerminal(int(os.Stdout.Fd()))
+	if req.TTY {
+		cols, rows, _ := term.GetSize(fd)
+		req.Rows, req.Cols = uint16(rows), uint16(cols)
+	}
+	b, err := json.Marshal(req)
+	if err != nil {
+		return 1, err
+	}
+	fmt.Fprintf(conn, "POST /exec HTTP/1.1\r\nHost: site\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(b), b)
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		return 1, fmt.Errorf("asking the site: %w", err)
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		var a answer
+		json.NewDecoder(resp.Body).Decode(&a)
+		return 1, errors.New(a.Error)
+	}
+	if req.TTY {
+		old, err := term.MakeRaw(fd)
+		if err != nil {
+			return 1, err
+		}
+		defer term.Restore(fd, old)
+	}
+	return c.session(conn, in, req.TTY)
+}
+
+func (c *Client) session(conn net.Conn, in *bufio.Reader, tty bool) (int, error) {
+	out := &frames{w: conn}
+	go func() {
+		b := make([]byte, 16<<10)
+		for {
+			n, err := os.Stdin.Read(b)
+			if n > 0 && out.write(frameData, b[:n]) != nil {
+				return
+			}
+			if err != nil {
+				out.write(frameEOF, nil)
+				return
+			}
+		}
+	}()
+	if tty {
+		size := make(chan os.Signal, 1)
+		signal.Notify(size, syscall.SIGWINCH)
+		defer signal.Stop(size)
+		go func() {
+			for range size {
+				cols, rows, _ := term.GetSize(int(os.Stdin.Fd()))
+				out.write(frameResize, binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, uint16(rows)), uint16(cols)))
+			}
+		}()
+	}
+	for {
+		kind, b, err := readFrame(in)
+		if err != nil {
+			return 1, fmt.Errorf("the session ended: %w", err)
+		}
+		switch kind {
+		case frameData:
+			os.Stdout.Write(b)
+		case frameError:
+			os.Stderr.Write(b)
+		case frameExit:
+			if len(b) == 4 {
+				return int(binary.BigEndian.Uint32(b)), nil
+			}
+		}
+	}
+}

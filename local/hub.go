@@ -1,0 +1,316 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/ringwall/ringwall/internal/sandbox"
+	"github.com/ringwall/ringwall/internal/supervise"
+	"github.com/ringwall/ringwall/internal/vnet"
+	"github.com/ringwall/ringwall/perimeter"
+	"github.com/ringwall/ringwall/plan"
+)
+
+// A hub owns the site's private network and starts every process in it. It is
+// process 1 of the site's process namespace: when it ends, all of them end.
+type hub struct {
+	hubConfig
+	public     []*net.TCPListener
+	supervisor *net.UnixConn // to hand listeners to it
+	net        *vnet.Net
+	steps      *json.Encoder
+	stepsMu    sync.Mutex
+	began      time.Time
+	skip       sandbox.Layer // what this machine lacks; only with Weak
+
+	front    *front
+	database *databasePart // nil: the site has none
+	logs     map[string]*logFile
+	quit     chan string // why the site is to stop
+
+	mu        sync.Mutex
+	instances []*instance
+	roll      sync.Mutex // one change of instances at a time
+	open      bool
+	stopping  bool
+	ca        string // PEM of the site's own authority
+}
+
+func runHub() error {
+	var cfg hubConfig
+	if err := unpack(&cfg); err != nil {
+		return err
+	}
+	steps := inherited(0, "steps")
+	_ = inherited(1, "lock") // held until the last process of the site is gone
+	control, err := net.FileListener(inherited(2, "control"))
+	if err != nil {
+		return fmt.Errorf("taking the control socket over: %w", err)
+	}
+	h := &hub{hubConfig: cfg, steps: json.NewEncoder(steps), began: time.Now(), logs: map[string]*logFile{}, quit: make(chan string, 8)}
+	sup, err := net.FileConn(inherited(3, "supervisor"))
+	if err != nil {
+		return fmt.Errorf("taking the supervisor's socket over: %w", err)
+	}
+	h.supervisor = sup.(*net.UnixConn)
+	for i := range cfg.Public {
+		l, err := net.FileListener(inherited(4+i, "public"))
+		if err != nil {
+			return fmt.Errorf("taking a public listener over: %w", err)
+		}
+		h.public = append(h.public, l.(*net.TCPListener))
+	}
+	perimeter.SetDown(cfg.Down)
+	err = h.run(control.(*net.UnixListener))
+	if err != nil {
+		state := "failed"
+		if errors.Is(err, ErrApproval) {
+			state = "approval"
+		}
+		h.step(Step{Part: "site", State: state, Text: err.Error()})
+	}
+	return err
+}
+
+// run is the life of a site. Read the start upwards to follow a request.
+func (h *hub) run(control *net.UnixListener) (err error) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	go func() {
+		select {
+		case s := <-signals:
+			h.quit <- fmt.Sprintf("the supervisor asked for it (%v)", s)
+		case <-ctx.Done():
+		}
+	}()
+	stopped := make(chan struct{})
+	go func() {
+		select {
+		case <-h.quit:
+			cancel(errStopped)
+		case <-ctx.Done():
+		}
+		close(stopped)
+	}()
+	go h.serveControl(ctx, control)
+	defer h.stopAll()
+
+	if err := h.ground(); err != nil {
+		return err
+	}
+	err = h.start(ctx)
+	if context.Cause(ctx) == errStopped {
+		return nil
+	}
+	if err != nil {
+		h.step(Step{Part: "site", State: "note", Text: "stopping, because " + err.Error()})
+		return err
+	}
+	h.step(Step{Part: "site", State: "ready", Took: time.Since(h.began)})
+	go h.watch(ctx)
+	<-stopped
+	return nil
+}
+
+var errStopped = errors.New("the site was told to stop")
+
+// start brings the site up, innermost wall first, and opens the doors when every
+// forbidden flow was tried and refused.
+func (h *hub) start(ctx context.Context) error {
+	if err := h.layNetwork(); err != nil {
+		return err
+	}
+	if err := h.prepareFiles(ctx); err != nil {
+		return err
+	}
+	var g errgroup.Group
+	g.Go(func() error { return h.startFront() })
+	g.Go(func() error {
+		if err := h.startDatabase(ctx); err != nil {
+			return err
+		}
+		if h.database != nil { // fleet waits for rights on tables that admin makes
+			go h.database.watch(ctx)
+		}
+		var tiers errgroup.Group
+		for _, t := range h.Plan.Tiers {
+			for range t.Min {
+				tiers.Go(func() error {
+					_, err := h.startInstance(t.Name)
+					return err
+				})
+			}
+		}
+		return tiers.Wait()
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	h.front.setBackends(h.backends())
+	var proof errgroup.Group
+	proof.Go(func() error { return h.proveFlows(ctx) })
+	proof.Go(func() error { return h.awaitHealthy(ctx) })
+	if err := proof.Wait(); err != nil {
+		return err
+	}
+	if err := h.setUpApp(ctx); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	h.open = true
+	h.mu.Unlock()
+	return h.front.ask(ctx, order{Open: true})
+}
+
+// ground makes the hub's own surroundings: private mounts and a /proc of its own
+// process namespace.
+func (h *hub) ground() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("making the site's mounts private: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mounting the site's own /proc: %w; some containers forbid it: ringwall doctor", err)
+	}
+	unix.Sethostname([]byte(h.Plan.Site()))
+	unix.Umask(0o022) // the state directory itself is closed to others
+	return nil
+}
+
+// Names of the hosts that stand for the world outside.
+const (
+	hostVisitor  = "visitor"
+	hostOffice   = "office"
+	hostStranger = "stranger"
+)
+
+// layNetwork makes perimeter 3: the networks, with nothing allowed between them
+// but the plan's flows.
+func (h *hub) layNetwork() error {
+	began := time.Now()
+	p := h.Plan
+	n, err := vnet.New(plan.Internet, plan.Office)
+	if err != nil {
+		return fmt.Errorf("making the site's network: %w", err)
+	}
+	h.net = n
+	edge := []vnet.Address{{Group: plan.NodeEdge, Addr: p.VPC.Edge}, {Group: plan.NodeBalancer, Addr: p.VPC.Balancer}}
+	if p.VPC.Edge6.IsValid() {
+		edge = append(edge, vnet.Address{Group: plan.NodeEdge, Addr: p.VPC.Edge6})
+	}
+	one := func(group string, a netip.Addr) []vnet.Address { return []vnet.Address{{Group: group, Addr: a}} }
+	type host struct {
+		name  string
+		addrs []vnet.Address
+	}
+	hosts := []host{
+		{plan.NodeEdge, edge},
+		{plan.Beside, one(plan.Beside, p.VPC.Beside)},
+		{hostVisitor, one(plan.Internet, p.Network.Visitor)},
+		{hostOffice, one(plan.Office, p.Network.Office)},
+	}
+	if p.Network.Stranger.IsValid() {
+		hosts = append(hosts, host{hostStranger, one(plan.Internet, p.Network.Stranger)})
+	}
+	if h.hasDatabase() {
+		hosts = append(hosts, host{plan.NodeDatabase, one(plan.NodeDatabase, p.VPC.Database)})
+	}
+	for _, x := range hosts {
+		if _, err := n.Add(x.name, x.addrs...); err != nil {
+			return fmt.Errorf("making the site's network: %w", err)
+		}
+	}
+	if err := n.Allow(h.rules()); err != nil {
+		return fmt.Errorf("writing the site's firewall: %w", err)
+	}
+	h.step(Step{Part: "network", State: "up", Text: fmt.Sprintf("%d networks, %d flows allowed", len(hosts), len(p.Flows)), Took: time.Since(began)})
+	return nil
+}
+
+// rules is the plan's list of flows as firewall rules: perimeter 5.
+func (h *hub) rules() []vnet.Rule {
+	var out []vnet.Rule
+	for _, f := range h.Plan.Flows {
+		if !f.InProcess {
+			out = append(out, vnet.Rule{From: f.From, To: f.To, Port: f.Port})
+		}
+	}
+	return append(out, downRules(h.Plan)...)
+}
+
+func (h *hub) step(s Step) {
+	h.stepsMu.Lock()
+	defer h.stepsMu.Unlock()
+	h.steps.Encode(s)
+}
+
+// note turns a part's changes into steps.
+func (h *hub) note(s supervise.Status) {
+	switch s.State {
+	case supervise.Waiting:
+		h.step(Step{Part: s.Name, State: "note", Text: s.LastExit})
+	case supervise.Running:
+		if s.Restarts > 0 {
+			h.step(Step{Part: s.Name, State: "note", Text: fmt.Sprintf("started again (%d)", s.Restarts)})
+		}
+	}
+}
+
+// log is the log of a part; it is opened once.
+func (h *hub) log(name string) (*logFile, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if l := h.logs[name]; l != nil {
+		return l, nil
+	}
+	l, err := openLog(filepath.Join(h.State.Logs(), name))
+	if err == nil {
+		h.logs[name] = l
+	}
+	return l, err
+}
+
+// stopAll ends the site from the outside in: the doors first, the database last.
+func (h *hub) stopAll() {
+	h.mu.Lock()
+	h.stopping = true
+	all := slices.Clone(h.instances)
+	h.mu.Unlock()
+	if h.front != nil {
+		h.front.stop()
+	}
+	var wg sync.WaitGroup
+	for _, i := range all {
+		wg.Go(i.stop)
+	}
+	wg.Wait()
+	if h.database != nil {
+		h.database.stop()
+	}
+	h.step(Step{Part: "site", State: "stopped", Took: time.Since(h.began)})
+}
+
+// uid is the user id, in the hub's user namespace, of a class of processes. Where
+// the site has one id only, all classes share it.
+func (h *hub) uid(class string) uint32 {
+	if !h.Root {
+		return 0
+	}
+	return 1 + uint32(slices.Index([]string{plan.Admin, plan.Fleet, plan.NodeDatabase, "agent", "front", "probe", "tool"}, class))
+}

@@ -1,0 +1,368 @@
+package local
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ringwall/ringwall/internal/sandbox"
+	"github.com/ringwall/ringwall/internal/supervise"
+	"github.com/ringwall/ringwall/internal/vnet"
+	"github.com/ringwall/ringwall/perimeter"
+	"github.com/ringwall/ringwall/perimeter/files"
+	"github.com/ringwall/ringwall/perimeter/host"
+	"github.com/ringwall/ringwall/perimeter/webserver"
+	"github.com/ringwall/ringwall/plan"
+)
+
+// Where an instance's things appear inside its walls.
+const (
+	insideRun     = "/run/app"
+	insideSecrets = "/run/secrets"
+	appPort       = 9000
+)
+
+// An instance is one web server and one app process, in one network namespace.
+type instance struct {
+	hub      *hub
+	name     string // fleet/2
+	tier     *plan.Tier
+	n        int
+	host     *vnet.Host
+	addr     netip.AddrPort
+	listener *net.TCPListener // the web server's; kept here so that its death loses no connection
+	run      string           // of the machine: appears as /run/app
+	began    time.Time
+	app      *supervise.Part // nil for kind static
+	agent    *supervise.Part
+}
+
+// An agentConfig is what an instance's web server is told.
+type agentConfig struct {
+	Plan *plan.Plan
+	Tier string
+	Name string
+	Down []string
+}
+
+// startInstance adds one instance to a tier: its network, its web server and its
+// app. The balancer learns of it through setBackends.
+func (h *hub) startInstance(tier string) (*instance, error) {
+	i := &instance{hub: h, tier: h.Plan.Tier(tier), began: time.Now()}
+	h.mu.Lock()
+	if h.stopping {
+		h.mu.Unlock()
+		return nil, errStopped
+	}
+	for i.n = 1; slices.ContainsFunc(h.instances, func(x *instance) bool { return x.tier == i.tier && x.n == i.n }); i.n++ {
+	}
+	i.name = fmt.Sprintf("%s/%d", tier, i.n)
+	h.instances = append(h.instances, i)
+	h.mu.Unlock()
+	if err := i.start(); err != nil {
+		h.forget(i)
+		i.stop()
+		return nil, fmt.Errorf("starting %s: %w", i.name, err)
+	}
+	h.step(Step{Part: i.name, State: "up", Took: time.Since(i.began)})
+	return i, nil
+}
+
+func (h *hub) forget(i *instance) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.instances = slices.DeleteFunc(h.instances, func(x *instance) bool { return x == i })
+}
+
+func (i *instance) start() (err error) {
+	h := i.hub
+	at := h.Plan.VPC.Instance(i.tier.Name, i.n)
+	i.addr = netip.AddrPortFrom(at, h.Plan.Balancer.TargetPort)
+	if i.host, err = h.net.Add(i.name, vnet.Address{Group: i.tier.Name, Addr: at}); err != nil {
+		return err
+	}
+	if i.listener, err = i.host.Listen(i.addr); err != nil {
+		return err
+	}
+	i.run = filepath.Join(h.State.Run(), i.dirName())
+	if err := h.freshDir(i.run, i.tier.Name, 0o711); err != nil {
+		return err
+	}
+	if h.Plan.Kind != plan.Static {
+		i.app = &supervise.Part{Name: i.name + " app", Note: h.note, Grace: h.Plan.Balancer.DrainTimeout,
+			Start: func() (supervise.Process, error) { return i.startApp() }}
+		if h.Plan.Kind == plan.PHP {
+			i.app.Term = syscall.SIGQUIT // php-fpm's orderly end
+		}
+		if err := i.app.Run(); err != nil {
+			return fmt.Errorf("the app: %w", err)
+		}
+	}
+	i.agent = &supervise.Part{Name: i.name, Note: h.note,
+		Start: func() (supervise.Process, error) { return i.startAgent() }}
+	if err := i.agent.Run(); err != nil {
+		return fmt.Errorf("the web server: %w", err)
+	}
+	return nil
+}
+
+func (i *instance) dirName() string { return strings.ReplaceAll(i.name, "/", "-") }
+
+// stop ends the instance. The balancer must no longer use it.
+func (i *instance) stop() {
+	if i.agent != nil {
+		i.agent.Stop()
+	}
+	if i.app != nil {
+		i.app.Stop()
+	}
+	if i.listener != nil {
+		i.listener.Close()
+	}
+	if i.host != nil {
+		i.hub.net.Remove(i.name)
+	}
+	if i.run != "" {
+		os.RemoveAll(i.run)
+	}
+}
+
+// freshDir makes an empty directory that a class of processes owns.
+func (h *hub) freshDir(dir, class string, mode os.FileMode) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("emptying %s: %w", dir, err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	id := int(h.uid(class))
+	return errors.Join(os.Chown(dir, id, id), os.Chmod(dir, mode))
+}
+
+// spec is what the app of this instance may see and do. The probes and the exec
+// sessions inside an instance run under the same.
+func (i *instance) spec() (sandbox.Spec, error) {
+	h, p := i.hub, i.hub.Plan
+	s := sandbox.Spec{
+		Name:  i.dirName(),
+		Dir:   p.Files.Mount,
+		Net:   i.host.File(),
+		UID:   h.uid(i.tier.Name),
+		Skip:  h.skip,
+		Texts: map[string]string{},
+	}
+	env := map[string]string{
+		"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp", "TMPDIR": "/tmp",
+		"PORT": strconv.Itoa(appPort), "HOST": "127.0.0.1",
+		"RINGWALL_SITE": p.Site(), "RINGWALL_TIER": i.tier.Name,
+		"DATABASE_SECRET": insideSecrets + "/database.json",
+	}
+	maps.Copy(env, i.tier.Env)
+	for _, k := range slices.Sorted(maps.Keys(env)) {
+		s.Env = append(s.Env, k+"="+env[k])
+	}
+	host.Allow(p, i.tier, &s)
+	files.Allow(p, i.tier.Name, h.State.Tree(), &s)
+	s.Mounts = append(s.Mounts, sandbox.Mount{Source: i.run, Target: insideRun, Write: true})
+	secrets, err := h.tierSecrets(i.tier.Name)
+	if err != nil {
+		return s, err
+	}
+	for name, text := range secrets {
+		s.Texts[filepath.Join(insideSecrets, name)] = text
+	}
+	return s, nil
+}
+
+// tierSecrets are the files of /run/secrets of a tier, by name.
+func (h *hub) tierSecrets(tier string) (map[string]string, error) {
+	out := map[string]string{}
+	if h.database != nil {
+		s, err := h.database.secret(tier)
+		if err != nil {
+			return nil, err
+		}
+		if perimeter.Down("database/tier-secrets") && tier != plan.Admin {
+			if s, err = h.database.secret(plan.Admin); err != nil {
+				return nil, err
+			}
+		}
+		b, err := json.Marshal(s)
+		if err != nil {
+			return nil, err
+		}
+		out["database.json"] = string(b)
+	}
+	extra, err := h.appSecrets(tier)
+	maps.Copy(out, extra)
+	return out, err
+}
+
+func (i *instance) startApp() (supervise.Process, error) {
+	h := i.hub
+	s, err := i.spec()
+	if err != nil {
+		return nil, err
+	}
+	out, err := h.output(i.dirName() + ".log")
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	s.Stdout, s.Stderr = out, out
+	if h.Plan.Kind == plan.PHP {
+		php, err := findPHP()
+		if err != nil {
+			return nil, err
+		}
+		conf, args, err := webserver.FPM(h.Plan, i.tier.Name, insideFPM, webserver.FPMOptions{Env: envMap(s.Env)})
+		if err != nil {
+			return nil, err
+		}
+		s.Texts[insideFPM] = conf
+		s.Args = append([]string{php}, args...)
+		os.Remove(filepath.Join(i.run, "php.sock"))
+	} else {
+		for _, a := range i.tier.Command {
+			s.Args = append(s.Args, strings.NewReplacer("{port}", strconv.Itoa(appPort), "{tier}", i.tier.Name, "{files}", h.Plan.Files.Mount).Replace(a))
+		}
+		os.Remove(filepath.Join(i.run, "app.sock"))
+	}
+	return startBox(s)
+}
+
+func (i *instance) startAgent() (supervise.Process, error) {
+	h := i.hub
+	config, err := pack(agentConfig{Plan: h.Plan, Tier: i.tier.Name, Name: i.name, Down: h.Down})
+	if err != nil {
+		return nil, err
+	}
+	defer config.Close()
+	l, err := i.listener.File()
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	refusals, err := h.output("refusals.jsonl")
+	if err != nil {
+		return nil, err
+	}
+	defer refusals.Close()
+	out, err := h.output("agent-" + i.dirName() + ".log")
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	s := sandbox.Spec{
+		Name: i.dirName() + "-agent", Args: []string{host.Binary, "@agent"}, Env: childEnv,
+		Net: i.host.File(), UID: h.uid("agent"), Files: []*os.File{config, l, refusals}, Stdout: out, Stderr: out, Skip: h.skip,
+	}
+	host.Agent(h.Plan, &s)
+	s.Mounts = append(s.Mounts, sandbox.Mount{Source: h.State.Tree(), Target: h.Plan.Files.Mount})
+	s.Mounts = append(s.Mounts, sandbox.Mount{Source: i.run, Target: insideRun})
+	return startBox(s)
+}
+
+var childEnv = []string{"LANG=C.UTF-8", "GODEBUG=multipathtcp=0", "GOMEMLIMIT=128MiB"}
+
+// output is a descriptor whose lines go to a log of the site.
+func (h *hub) output(name string) (*os.File, error) {
+	l, err := h.log(name)
+	if err != nil {
+		return nil, err
+	}
+	return l.pipe()
+}
+
+// A box is a sandboxed process as supervise wants it.
+type box struct{ *sandbox.Process }
+
+func (b box) PID() int { return b.Process.PID }
+
+func (b box) Wait() error { return exitError(b.Process.Wait()) }
+
+// exitError is nil for exit code 0.
+func exitError(e sandbox.Exit, err error) error {
+	if err != nil || e.Success() {
+		return err
+	}
+	return errors.New(e.String())
+}
+
+func startBox(s sandbox.Spec) (supervise.Process, error) {
+	p, err := sandbox.Start(s)
+	if err != nil {
+		return nil, err
+	}
+	return box{p}, nil
+}
+
+// runBox runs a sandboxed program to its end, or until the context ends.
+func runBox(ctx context.Context, s sandbox.Spec) error {
+	p, err := sandbox.Start(s)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { p.Kill() })
+	defer stop()
+	err = exitError(p.Wait())
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// insideFPM is where PHP-FPM's configuration lies.
+const insideFPM = "/run/php-fpm.conf"
+
+// findPHP is the newest PHP-FPM of the system.
+func findPHP() (string, error) {
+	var found []string
+	for _, pattern := range []string{"/usr/sbin/php-fpm[0-9]*", "/usr/sbin/php-fpm", "/usr/local/sbin/php-fpm"} {
+		m, _ := filepath.Glob(pattern)
+		found = append(found, m...)
+	}
+	if len(found) == 0 {
+		return "", errors.New("finding PHP-FPM: it is not installed; ringwall doctor says how")
+	}
+	slices.SortFunc(found, natural)
+	return found[len(found)-1], nil
+}
+
+// natural orders names with version numbers: php-fpm8.2 before php-fpm8.10.
+func natural(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b)) }
+
+func envMap(env []string) map[string]string {
+	m := map[string]string{}
+	for _, e := range env {
+		k, v, _ := strings.Cut(e, "=")
+		m[k] = v
+	}
+	return m
+}
+
+// backends is what the balancer may use, in a stable order.
+func (h *hub) backends() []backend {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []backend
+	for _, i := range h.instances {
+		if i.agent != nil {
+			out = append(out, backend{i.name, i.tier.Name, i.addr})
+		}
+	}
+	slices.SortFunc(out, func(a, b backend) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}

@@ -1,0 +1,104 @@
+package local
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/ringwall/ringwall/internal/proxy"
+)
+
+// maxLog is the size at which a log file becomes the previous one (.1).
+const maxLog = 32 << 20
+
+// A logFile is a log that keeps its last two files. Writing never fails for the
+// writer: a full disk must not stop a site.
+type logFile struct {
+	mu   sync.Mutex
+	name string
+	f    *os.File
+	size int64
+	lost int64 // bytes that could not be written
+}
+
+func openLog(name string) (*logFile, error) {
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return nil, fmt.Errorf("opening log %s: %w", name, err)
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening log %s: %w", name, err)
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return &logFile{name: name, f: f, size: st.Size()}, nil
+}
+
+func (l *logFile) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.size+int64(len(b)) > maxLog {
+		if os.Rename(l.name, l.name+".1") == nil {
+			if f, err := os.OpenFile(l.name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err == nil {
+				l.f.Close()
+				l.f, l.size = f, 0
+			}
+		}
+	}
+	n, err := l.f.Write(b)
+	l.size += int64(n)
+	if err != nil {
+		l.lost += int64(len(b) - n)
+	}
+	return len(b), nil
+}
+
+// Lost is how many bytes found no room.
+func (l *logFile) Lost() int64 { l.mu.Lock(); defer l.mu.Unlock(); return l.lost }
+
+// pipe returns a file to give to a process; what it writes goes to the log by
+// whole lines of at most 64 KiB.
+func (l *logFile) pipe() (*os.File, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		defer r.Close()
+		br := bufio.NewReaderSize(r, 64<<10)
+		for {
+			line, err := br.ReadSlice('\n')
+			if len(line) > 0 {
+				l.Write(line)
+			}
+			if err != nil && err != bufio.ErrBufferFull {
+				if err != io.EOF {
+					fmt.Fprintf(l, "ringwall: reading this part's output: %v\n", err)
+				}
+				return
+			}
+		}
+	}()
+	return w, nil
+}
+
+// An eventLog writes events as JSON lines, each in one piece.
+type eventLog struct {
+	mu sync.Mutex
+	f  *os.File
+	b  []byte
+}
+
+func newEventLog(f *os.File) *eventLog { return &eventLog{f: f} }
+
+func (l *eventLog) write(e *proxy.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b = append(e.AppendJSON(l.b[:0]), '\n')
+	l.f.Write(l.b)
+}

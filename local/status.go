@@ -1,0 +1,87 @@
+package local
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ringwall/ringwall/internal/supervise"
+)
+
+// A Status is a running site as its owner sees it.
+type Status struct {
+	Site      string               `json:"site"`
+	State     string               `json:"state"` // starting, up, stopping
+	Since     time.Time            `json:"since"`
+	Enforced  string               `json:"enforcement"` // full, or weak with what is missing
+	URLs      []string             `json:"urls"`
+	Parts     []supervise.Status   `json:"parts"`
+	Instances []InstanceStatus     `json:"instances"`
+	Tiers     map[string]tierState `json:"tiers"`
+	Tree      string               `json:"tree"` // how the code differs from what was accepted; empty: it does not
+	Notes     []string             `json:"notes,omitempty"`
+}
+
+// An InstanceStatus is one instance.
+type InstanceStatus struct {
+	Name    string           `json:"name"`
+	Addr    netip.AddrPort   `json:"addr"`
+	Healthy bool             `json:"healthy"`
+	Since   time.Time        `json:"since"`
+	App     supervise.Status `json:"app"`
+	Agent   supervise.Status `json:"agent"`
+}
+
+func (h *hub) status() Status {
+	h.mu.Lock()
+	state := "starting"
+	if h.open {
+		state = "up"
+	}
+	if h.stopping {
+		state = "stopping"
+	}
+	instances := slices.Clone(h.instances)
+	f, db := h.front, h.database
+	var lost int64
+	for _, l := range h.logs {
+		lost += l.Lost()
+	}
+	h.mu.Unlock()
+	s := Status{Site: h.Plan.Site(), State: state, Since: h.began, Enforced: "full", Notes: h.Plan.Notes}
+	if h.skip != 0 {
+		s.Enforced = "weak"
+	}
+	for _, d := range h.Plan.Network.Doors {
+		s.URLs = append(s.URLs, d.URL())
+	}
+	if h.Plan.Network.Listen.IsValid() {
+		s.URLs = []string{"https://" + h.Plan.Network.Host + "/"}
+	}
+	var fs frontState
+	if f != nil && f.part != nil {
+		s.Parts = append(s.Parts, f.part.Status())
+		fs = f.status()
+		s.Tiers = fs.Tiers
+	}
+	if db != nil && db.part != nil {
+		s.Parts = append(s.Parts, db.part.Status())
+	}
+	for _, i := range instances {
+		x := InstanceStatus{Name: i.name, Addr: i.addr, Healthy: fs.Healthy[i.name], Since: i.began}
+		if i.app != nil {
+			x.App = i.app.Status()
+		}
+		if i.agent != nil {
+			x.Agent = i.agent.Status()
+		}
+		s.Instances = append(s.Instances, x)
+	}
+	slices.SortFunc(s.Instances, func(a, b InstanceStatus) int { return strings.Compare(a.Name, b.Name) })
+	s.Tree = h.treeStatus()
+	if lost > 0 {
+		s.Notes = append(s.Notes, "log lines were lost: the disk is full or failing")
+	}
+	return s
+}

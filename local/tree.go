@@ -1,0 +1,152 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/ringwall/ringwall/internal/manifest"
+	"github.com/ringwall/ringwall/internal/wordpress"
+	"github.com/ringwall/ringwall/perimeter/edge"
+	"github.com/ringwall/ringwall/perimeter/files"
+	"github.com/ringwall/ringwall/perimeter/people"
+	"github.com/ringwall/ringwall/plan"
+)
+
+// prepareFiles makes the site's tree at the first up, and the manifest of what
+// the owner gave.
+func (h *hub) prepareFiles(ctx context.Context) error {
+	began := time.Now()
+	made, err := files.Install(h.Plan, h.State.Dir, files.Options{UID: int(h.uid(plan.Admin)), Fill: h.fillTree})
+	if err != nil {
+		return err
+	}
+	m, err := manifest.Load(h.manifest())
+	if made || errors.Is(err, fs.ErrNotExist) {
+		if m, err = h.scan(nil); err != nil {
+			return err
+		}
+		err = m.Save(h.manifest())
+	}
+	if err != nil {
+		return err
+	}
+	if made {
+		h.step(Step{Part: "files", State: "up", Text: fmt.Sprintf("%d files of code", len(m.Files)), Took: time.Since(began)})
+	}
+	return nil
+}
+
+// fillTree puts a packaged app into a new tree.
+func (h *hub) fillTree(dir string) error {
+	if h.Plan.Application.Setup == "wordpress" {
+		return wordpress.Install("/usr/share/wordpress", dir)
+	}
+	return nil
+}
+
+func (h *hub) manifest() string { return h.State.path("manifest.json") }
+
+func (h *hub) isCode(name string) bool { return h.Plan.Files.Class(name) == plan.Code }
+
+func (h *hub) scan(old *manifest.Manifest) (*manifest.Manifest, error) {
+	m, err := manifest.Scan(h.State.Tree(), h.isCode, old)
+	if err != nil {
+		return nil, fmt.Errorf("reading the site's code: %w", err)
+	}
+	return m, nil
+}
+
+// treeStatus says how the code differs from what was accepted; empty: it does not.
+func (h *hub) treeStatus() string {
+	accepted, err := manifest.Load(h.manifest())
+	if errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	if err != nil {
+		return err.Error()
+	}
+	now, err := h.scan(accepted)
+	if err != nil {
+		return err.Error()
+	}
+	if d := manifest.Diff(accepted, now); !d.Empty() {
+		return d.String()
+	}
+	return ""
+}
+
+// accept makes the code as it is now the code that the site should have.
+func (h *hub) accept(context.Context) (string, error) {
+	accepted, err := manifest.Load(h.manifest())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	now, err := h.scan(accepted)
+	if err != nil {
+		return "", err
+	}
+	d := manifest.Diff(accepted, now)
+	if d.Empty() {
+		return "the code is what was accepted before", nil
+	}
+	return "accepted: " + d.String(), now.Save(h.manifest())
+}
+
+// watchTree rolls fleet when the code or the data that it reads at its start has
+// changed. Uploads are served as they come.
+func (h *hub) watchTree(ctx context.Context) {
+	f := h.Plan.Files
+	w := &manifest.Watcher{
+		Dir:    h.State.Tree(),
+		Keep:   func(name string) bool { return f.Class(name) != plan.Upload },
+		Class:  func(name string) int { return int(f.Class(name)) },
+		Failed: func(err error) { h.step(Step{Part: "files", State: "note", Text: err.Error()}) },
+	}
+	w.Run(ctx, nil, func(n manifest.Notice) {
+		for class, c := range n.Changes {
+			what := "code"
+			if plan.FileClass(class) == plan.Data {
+				what = "data"
+			}
+			h.step(Step{Part: "files", State: "note", Text: fmt.Sprintf("%s changed: %s; replacing fleet", what, c)})
+		}
+		purge := ""
+		h.front.ask(ctx, order{Purge: &purge})
+		if _, err := h.replace(ctx, plan.Fleet); err != nil && ctx.Err() == nil {
+			h.step(Step{Part: "files", State: "note", Text: err.Error()})
+		}
+		h.front.ask(ctx, order{Purge: &purge})
+	})
+}
+
+// certificate is the one that the edge shows: a given one, or one that the site's
+// own authority signed.
+func (h *hub) certificate() (certificate, error) {
+	c, err := edge.Issue(h.Plan, h.State.CA())
+	if err != nil {
+		return certificate{}, err
+	}
+	h.mu.Lock()
+	h.ca = string(c.Roots)
+	h.mu.Unlock()
+	return certificate{string(c.Cert), string(c.Key)}, nil
+}
+
+// roots is the certificate of the site's own authority, as PEM; empty when the
+// owner gave a certificate.
+func (h *hub) roots() string { h.mu.Lock(); defer h.mu.Unlock(); return h.ca }
+
+func (h *hub) rotateTLS(ctx context.Context) error {
+	c, err := h.certificate()
+	if err != nil {
+		return err
+	}
+	return h.front.ask(ctx, order{Cert: &c})
+}
+
+// secretValues are all values that must appear nowhere but in the secrets
+// directory.
+func (h *hub) secretValues() []string { return people.Values(h.State.Secrets()) }

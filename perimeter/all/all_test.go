@@ -1,0 +1,235 @@
+package all
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/ringwall/ringwall/perimeter"
+)
+
+const module = "github.com/ringwall/ringwall"
+
+func TestOrder(t *testing.T) {
+	if len(Perimeters) != 11 {
+		t.Fatalf("got %d perimeters, want 11", len(Perimeters))
+	}
+	for i, p := range Perimeters {
+		if p.Number != i {
+			t.Errorf("perimeter %s at place %d: number %d, want %d", p.Name, i, p.Number, i)
+		}
+	}
+}
+
+func TestEveryDirectoryIsListed(t *testing.T) {
+	dirs, err := os.ReadDir("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, p := range Perimeters {
+		names = append(names, p.Name)
+	}
+	for _, d := range dirs {
+		if d.IsDir() && d.Name() != "all" && !slices.Contains(names, d.Name()) {
+			t.Errorf("perimeter/%s is not in Perimeters", d.Name())
+		}
+	}
+	for _, n := range names {
+		if _, err := os.Stat(filepath.Join("..", n, n+".go")); err != nil {
+			t.Errorf("perimeter %s: %v, want its table of controls there", n, err)
+		}
+	}
+}
+
+func TestControlsAreComplete(t *testing.T) {
+	vantages := []perimeter.Vantage{perimeter.Internet, perimeter.Beside, perimeter.InFleet,
+		perimeter.InAdmin, perimeter.InDatabase, perimeter.Machine}
+	word := regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+	seen := map[string]bool{}
+	for _, p := range Perimeters {
+		if !sentence(p.Doc) {
+			t.Errorf("perimeter %s: doc %q, want sentences", p.Name, p.Doc)
+		}
+		for _, c := range p.Controls {
+			name, ok := strings.CutPrefix(c.ID, p.Name+"/")
+			if !ok || !word.MatchString(name) {
+				t.Errorf("control %q of %s: want %s/words-with-dashes", c.ID, p.Name, p.Name)
+			}
+			if seen[c.ID] {
+				t.Errorf("control %s is there twice", c.ID)
+			}
+			seen[c.ID] = true
+			if c.Doc == "" || c.Why == "" {
+				t.Errorf("control %s: doc %q, why %q, want both", c.ID, c.Doc, c.Why)
+			}
+			if c.Probe == nil {
+				t.Errorf("control %s has no probe", c.ID)
+			}
+			if !slices.Contains(vantages, c.Vantage) {
+				t.Errorf("control %s: vantage %q, want one of %v", c.ID, c.Vantage, vantages)
+			}
+		}
+	}
+}
+
+func sentence(s string) bool {
+	return s != "" && unicode.IsUpper([]rune(s)[0]) && strings.HasSuffix(s, ".")
+}
+
+func TestControlByID(t *testing.T) {
+	if p, c := Control("people/nothing-of-that-name"); p != nil || c != nil {
+		t.Errorf("got %v, %v, want nothing", p, c)
+	}
+	for _, p := range Perimeters {
+		for _, c := range p.Controls {
+			if q, d := Control(c.ID); q != p || d != c {
+				t.Errorf("Control(%s) found another one", c.ID)
+			}
+		}
+	}
+}
+
+// A pkg is what `go list` says of a package.
+type pkg struct {
+	ImportPath, Name        string
+	Imports                 []string
+	TestImports             []string
+	XTestImports            []string
+	GoFiles, IgnoredGoFiles []string
+	Doc                     string
+	Standard                bool
+}
+
+func list(t *testing.T, args ...string) []pkg {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-e", "-json=ImportPath,Name,Imports,TestImports,XTestImports,GoFiles,IgnoredGoFiles,Doc,Standard"}, args...)...)
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOOS=linux", "GOPROXY=off")
+	out, err := cmd.Output()
+	if err != nil {
+		var e *exec.ExitError
+		if errors.As(err, &e) {
+			t.Fatalf("NOT RUN: go list: %v: %s", err, e.Stderr)
+		}
+		t.Fatalf("NOT RUN: go list: %v", err)
+	}
+	var pkgs []pkg
+	d := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return pkgs
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}
+
+// ours returns an import path within the module, or "".
+func ours(imp string) string {
+	if imp == module {
+		return "."
+	}
+	s, ok := strings.CutPrefix(imp, module+"/")
+	if !ok {
+		return ""
+	}
+	return s
+}
+
+func under(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }
+
+// homes are the only places that may import something heavy or dangerous, and why.
+var homes = []struct{ imp, home, why string }{
+	{"github.com/corazawaf", "perimeter/edge", "the rule engine has one home"},
+	{"github.com/vishvananda/netlink", "internal/vnet", "networks are made in one place"},
+	{"github.com/vishvananda/netns", "internal/vnet", "networks are made in one place"},
+	{"github.com/google/nftables", "internal/vnet", "firewalls are made in one place"},
+	{"github.com/landlock-lsm", "internal/sandbox", "sandboxes are made in one place"},
+	{"github.com/jackc/pgx", "examples", "the product speaks to databases through the system's own programs"},
+	{"github.com/aws", "deploy", "nothing that runs a site here can reach an account there"},
+	{"github.com/chromedp", "(tests)", "a browser drives tests only"},
+	{"github.com/spf13/cobra", "cli", "only the command line parses flags"},
+	{"go.yaml.in/yaml", "plan", "plan is the only reader of configuration"},
+}
+
+func TestLayers(t *testing.T) {
+	for _, p := range list(t, module+"/...") {
+		name := ours(p.ImportPath)
+		if name == "internal/deps" { // keeps modules in go.mod, is part of nothing
+			continue
+		}
+		switch path.Base(name) {
+		case "util", "utils", "common", "helpers", "misc":
+			t.Errorf("%s: a name that explains nothing", name)
+		}
+		for _, imp := range p.Imports {
+			checkLayer(t, name, imp)
+		}
+	}
+}
+
+func checkLayer(t *testing.T, name, imp string) {
+	our := ours(imp)
+	wall := func(s string) string {
+		s, ok := strings.CutPrefix(s, "perimeter/")
+		if !ok || under(s, "all") {
+			return ""
+		}
+		w, _, _ := strings.Cut(s, "/")
+		return w
+	}
+	for _, h := range homes {
+		if under(imp, h.imp) && !under(name, h.home) && !under(name, "bench") {
+			t.Errorf("%s imports %s, whose home is %s: %s", name, imp, h.home, h.why)
+		}
+	}
+	switch {
+	case under(name, "plan"):
+		if our != "" && !under(our, "plan") || our == "" && strings.Contains(imp, ".") && !under(imp, "go.yaml.in/yaml") {
+			t.Errorf("%s imports %s: the vocabulary uses the standard library and the YAML parser only", name, imp)
+		}
+	case under(name, "internal"):
+		if our != "" && !under(our, "internal") {
+			t.Errorf("%s imports %s: machinery knows nothing of the product", name, our)
+		}
+	case name == "perimeter":
+		if our != "" && !under(our, "plan") {
+			t.Errorf("perimeter imports %s: want plan only", our)
+		}
+	case wall(name) != "":
+		if our != "" && !under(our, "plan") && our != "perimeter" && !under(our, "internal") && wall(our) != wall(name) {
+			t.Errorf("%s imports %s: walls meet in plan, never in each other", name, our)
+		}
+	case under(name, "verify"), under(name, "report"):
+		if our != "" && !under(our, "plan") && !under(our, "perimeter") && !under(our, "verify") && !under(our, "internal") || wall(our) != "" {
+			t.Errorf("%s imports %s: it judges results and knows no wall by name", name, our)
+		}
+	case under(name, "local"):
+		if under(our, "cli") {
+			t.Errorf("%s imports %s: the command line calls the run time, not the other way round", name, our)
+		}
+	}
+}
+
+func TestPackageComments(t *testing.T) {
+	for _, p := range list(t, module+"/...") {
+		name := ours(p.ImportPath)
+		if p.Name == "main" || len(p.GoFiles) == 0 || name == "internal/deps" {
+			continue
+		}
+		if !strings.HasPrefix(p.Doc, "Package "+p.Name+" ") {
+			t.Errorf("%s: package comment %q, want one that starts with Package %s", name, p.Doc, p.Name)
+		}
+	}
+}
