@@ -137,8 +137,8 @@ func insideKeys() []key {
 
 		{name: "routes.docroot", doc: "Where static files and scripts lie, relative to the tree; - for none.", ptr: func(d *draft) any { return &d.Webserver.Docroot }},
 		{name: "routes.front", doc: "For php: the script that answers what no file matches.", ptr: func(d *draft) any { return &d.Webserver.Front }},
-		{name: "routes.admin", doc: "Refused on fleet: exact paths, /dir/* and *.ext.", ptr: func(d *draft) any { return &d.Webserver.AdminRoutes }, adds: true, test: isRoute},
-		{name: "routes.public", doc: "Exceptions to admin that fleet serves.", ptr: func(d *draft) any { return &d.Webserver.Public }, test: isRoute},
+		{name: "routes.admin", doc: "Refused on fleet: exact paths, /dir/*, *.ext, and ?key=value for what a query or a form says.", ptr: func(d *draft) any { return &d.Webserver.AdminRoutes }, adds: true, test: isRoute},
+		{name: "routes.public", doc: "Exceptions to admin that fleet serves.", ptr: func(d *draft) any { return &d.Webserver.Public }, test: isPublic},
 		{name: "routes.denied", doc: "Refused on every tier.", ptr: func(d *draft) any { return &d.Webserver.Denied }, adds: true, test: isRoute,
 			def: "/.git/*,/.svn/*,/.hg/*,*.env,*.htaccess,*.htpasswd,*.log,*.sql,*.bak,*.swp"},
 		{name: "routes.foldCase", doc: "Match without regard to letter case.", ptr: func(d *draft) any { return &d.Webserver.FoldCase }, def: "false"},
