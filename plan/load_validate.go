@@ -42,6 +42,18 @@ func (l *loader) seeAlso(d *draft, name string) string {
 	return fmt.Sprintf(" (%s, %s)", name, o.Source)
 }
 
+// named is a key as the file spells it.
+func (l *loader) named(name string) string {
+	if l.isProperties() {
+		for _, p := range properties {
+			if p.to == name {
+				return p.name
+			}
+		}
+	}
+	return name
+}
+
 var secretName = regexp.MustCompile(`(?i)passw|secret|token|credential|private_?key|api_?key`)
 
 func (l *loader) validateTiers(d *draft) {
@@ -116,6 +128,10 @@ func (l *loader) validateAddresses(d *draft) {
 		if !allowed.Any && !slices.ContainsFunc(allowed.Prefixes, func(p netip.Prefix) bool {
 			return p.Bits() <= b.prefix.Bits() && p.Contains(b.prefix.Addr())
 		}) {
+			if b.at.Source == "default" {
+				l.problem(d.Origins["allowed"], "allowed", "addresses without an administrator's", "admins that are among them", "say who administers: "+b.text+" is only the default of "+l.named("admins"))
+				continue
+			}
 			l.problem(b.at, "admins", b.text, "an address inside the allowed ones"+l.seeAlso(d, "allowed"), "an administrator whom the edge refuses reaches nothing")
 		}
 		if b.prefix.Bits() == 0 {

@@ -124,7 +124,7 @@ func (l *loader) readProperties(data []byte) []*stanza {
 			eq := strings.IndexAny(trimmed, "=:")
 			if eq <= 0 {
 				last = ""
-				l.problem(here, "reading the file", quote(trimmed), "key=value", "")
+				l.problem(here, "reading the file", "a line without = or :", "key=value", "a line that goes on with the value above it is indented")
 				continue
 			}
 			if cur == nil {
@@ -314,7 +314,7 @@ func (l *loader) secret(out layer, s *stanza, name string, p property) {
 	if name == "dbSecretName" {
 		if other, ok := s.get("dbSecret"); ok {
 			if other.text != p.text {
-				l.problem(p.val, name, quote(p.text), "the same as dbSecret", fmt.Sprintf("dbSecret on line %d is another; keep one of them", other.at.Line))
+				l.problem(p.val, name, "another name than dbSecret has", fmt.Sprintf("the same (dbSecret, line %d)", other.at.Line), "keep one of the two keys")
 			}
 			return
 		}
