@@ -269,7 +269,7 @@ func (l *loader) validateLimits(d *draft) {
 		}
 	}
 	if d.Edge.WAF.Off || d.Edge.WAF.DetectOnly {
-		l.note("the WAF refuses nothing (waf.off or waf.detectOnly): every control that rests on it is unknown")
+		l.note("the WAF refuses nothing (waf.disabled or waf.detectOnly): every control that rests on it is unknown")
 	}
 }
 
