@@ -11,11 +11,12 @@ import (
 
 // A role is what a re-executed process of a site does, named by its first argument.
 var roles = map[string]func() error{
-	"@hub":    runHub,
-	"@front":  runFront,
-	"@agent":  runAgent,
-	"@matrix": runMatrix,
-	"@probe":  runProbe,
+	"@hub":      runHub,
+	"@front":    runFront,
+	"@agent":    runAgent,
+	"@matrix":   runMatrix,
+	"@probe":    runProbe,
+	"@firewall": runFirewallTrial,
 }
 
 // Child runs the role that this process was started for and returns its exit

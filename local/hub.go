@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
-	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/internal/supervise"
 	"github.com/ringwall/ringwall/internal/vnet"
 	"github.com/ringwall/ringwall/perimeter"
@@ -35,7 +34,6 @@ type hub struct {
 	steps      *json.Encoder
 	stepsMu    sync.Mutex
 	began      time.Time
-	skip       sandbox.Layer // what this machine lacks; only with Weak
 
 	front    *front
 	database *databasePart // nil: the site has none
@@ -214,27 +212,24 @@ func (h *hub) layNetwork() error {
 	if p.VPC.Edge6.IsValid() {
 		edge = append(edge, vnet.Address{Group: plan.NodeEdge, Addr: p.VPC.Edge6})
 	}
-	one := func(group string, a netip.Addr) []vnet.Address { return []vnet.Address{{Group: group, Addr: a}} }
-	type host struct {
-		name  string
-		addrs []vnet.Address
+	one := func(name, group string, a netip.Addr) vnet.Spec {
+		return vnet.Spec{Name: name, Addrs: []vnet.Address{{Group: group, Addr: a}}}
 	}
-	hosts := []host{
-		{plan.NodeEdge, edge},
-		{plan.Beside, one(plan.Beside, p.VPC.Beside)},
-		{hostVisitor, one(plan.Internet, p.Network.Visitor)},
-		{hostOffice, one(plan.Office, p.Network.Office)},
+	hosts := []vnet.Spec{
+		{Name: plan.NodeEdge, Addrs: edge},
+		one(plan.Beside, plan.Beside, p.VPC.Beside),
 	}
-	if p.Network.Stranger.IsValid() {
-		hosts = append(hosts, host{hostStranger, one(plan.Internet, p.Network.Stranger)})
+	for _, x := range []vnet.Spec{one(hostVisitor, plan.Internet, p.Network.Visitor), one(hostOffice, plan.Office, p.Network.Office),
+		one(hostStranger, plan.Internet, p.Network.Stranger)} {
+		if x.Addrs[0].Addr.IsValid() { // the plan may have nobody of the kind
+			hosts = append(hosts, x)
+		}
 	}
 	if h.hasDatabase() {
-		hosts = append(hosts, host{plan.NodeDatabase, one(plan.NodeDatabase, p.VPC.Database)})
+		hosts = append(hosts, one(plan.NodeDatabase, plan.NodeDatabase, p.VPC.Database))
 	}
-	for _, x := range hosts {
-		if _, err := n.Add(x.name, x.addrs...); err != nil {
-			return fmt.Errorf("making the site's network: %w", err)
-		}
+	if _, err := n.Add(hosts...); err != nil {
+		return fmt.Errorf("making the site's network: %w", err)
 	}
 	if err := n.Allow(h.rules()); err != nil {
 		return fmt.Errorf("writing the site's firewall: %w", err)

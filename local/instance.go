@@ -90,9 +90,11 @@ func (i *instance) start() (err error) {
 	h := i.hub
 	at := h.Plan.VPC.Instance(i.tier.Name, i.n)
 	i.addr = netip.AddrPortFrom(at, h.Plan.Balancer.TargetPort)
-	if i.host, err = h.net.Add(i.name, vnet.Address{Group: i.tier.Name, Addr: at}); err != nil {
+	made, err := h.net.Add(vnet.Spec{Name: i.name, Addrs: []vnet.Address{{Group: i.tier.Name, Addr: at}}})
+	if err != nil {
 		return err
 	}
+	i.host = made[0]
 	if i.listener, err = i.host.Listen(i.addr); err != nil {
 		return err
 	}
@@ -160,7 +162,7 @@ func (i *instance) spec() (sandbox.Spec, error) {
 		Dir:   p.Files.Mount,
 		Net:   i.host.File(),
 		UID:   h.uid(i.tier.Name),
-		Skip:  h.skip,
+		Skip:  h.Skip,
 		Texts: map[string]string{},
 	}
 	env := map[string]string{
@@ -267,7 +269,7 @@ func (i *instance) startAgent() (supervise.Process, error) {
 	defer out.Close()
 	s := sandbox.Spec{
 		Name: i.dirName() + "-agent", Args: []string{host.Binary, "@agent"}, Env: childEnv,
-		Net: i.host.File(), UID: h.uid("agent"), Files: []*os.File{config, l, refusals}, Stdout: out, Stderr: out, Skip: h.skip,
+		Net: i.host.File(), UID: h.uid("agent"), Files: []*os.File{config, l, refusals}, Stdout: out, Stderr: out, Skip: h.Skip,
 	}
 	host.Agent(h.Plan, &s)
 	s.Mounts = append(s.Mounts, sandbox.Mount{Source: h.State.Tree(), Target: h.Plan.Files.Mount})

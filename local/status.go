@@ -50,8 +50,8 @@ func (h *hub) status() Status {
 	}
 	h.mu.Unlock()
 	s := Status{Site: h.Plan.Site(), State: state, Since: h.began, Enforced: "full", Notes: h.Plan.Notes}
-	if h.skip != 0 {
-		s.Enforced = "weak"
+	if h.Skip != 0 {
+		s.Enforced = "weak: without " + h.Skip.String()
 	}
 	for _, d := range h.Plan.Network.Doors {
 		s.URLs = append(s.URLs, d.URL())

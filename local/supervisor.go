@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -44,8 +45,8 @@ var ErrApproval = errors.New("approval needed")
 type hubConfig struct {
 	Plan    *plan.Plan
 	State   State
-	Root    bool // distinct user ids are mapped
-	Weak    bool
+	Root    bool          // distinct user ids are mapped
+	Skip    sandbox.Layer // what this machine lacks and its owner does without
 	Approve bool
 	Public  int // listeners that follow: doors in order, or HTTPS and HTTP
 	Down    []string
@@ -74,6 +75,12 @@ func Up(ctx context.Context, p *plan.Plan, o Options) error {
 		return err
 	}
 	defer lock.Release()
+	var skip sandbox.Layer
+	if o.AllowWeak || p.Host.AllowWeak {
+		if skip, err = missing(ctx); err != nil {
+			return fmt.Errorf("a site needs its namespaces and its firewall, also with --allow-weak: %w", err)
+		}
+	}
 	// What a killed run left under a name that this run needs.
 	os.Remove(s.Control())
 	control, err := listenUnix(s.Control())
@@ -107,7 +114,7 @@ func Up(ctx context.Context, p *plan.Plan, o Options) error {
 			}
 			o.Steps(st)
 		}
-		cfg := hubConfig{Plan: p, State: s, Root: os.Getuid() == 0, Weak: o.AllowWeak, Approve: o.Approve,
+		cfg := hubConfig{Plan: p, State: s, Root: os.Getuid() == 0, Skip: skip, Approve: o.Approve,
 			Public: len(public), Down: o.Down, Serial: serial}
 		began := time.Now()
 		err := runHubProcess(ctx, cfg, lock, control, public, steps)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -78,7 +79,9 @@ func New(quiet ...string) (*Net, error) {
 			sysctl("net/ipv4/conf/default/rp_filter", "1", true),
 			sysctl("net/ipv4/conf/all/accept_redirects", "0", true),
 			sysctl("net/ipv4/conf/all/send_redirects", "0", true),
-			sysctl("net/ipv4/icmp_ratelimit", "0", false),
+			sysctl("net/ipv4/icmp_ratelimit", "0", false), // every refusal is answered
+			sysctl("net/ipv4/icmp_msgs_per_sec", "1000000", false),
+			sysctl("net/ipv4/icmp_msgs_burst", "100000", false),
 			sysctl("net/ipv6/icmp/ratelimit", "0", false),
 			sysctl("net/ipv6/conf/default/accept_dad", "0", false),
 			sysctl("net/mptcp/enabled", "0", false),
@@ -90,29 +93,50 @@ func New(quiet ...string) (*Net, error) {
 	return n, n.apply()
 }
 
-// Add makes a host with its addresses. Nothing may reach it, and it may reach
-// nothing, until a rule names its group.
-func (n *Net) Add(name string, addrs ...Address) (*Host, error) {
+// A Spec names a host that is to be made, with its addresses.
+type Spec struct {
+	Name  string
+	Addrs []Address
+}
+
+// Add makes hosts with their addresses, all or none. Nothing may reach them, and
+// they may reach nothing, until a rule names their groups.
+func (n *Net) Add(specs ...Spec) ([]*Host, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, h := range n.hosts {
-		if h.Name == name {
-			return nil, fmt.Errorf("adding host %s: it exists", name)
+	var made []*Host
+	undo := func(err error) ([]*Host, error) {
+		for _, h := range made {
+			n.unwire(h)
 		}
+		n.hosts = slices.DeleteFunc(n.hosts, func(h *Host) bool { return slices.Contains(made, h) })
+		return nil, err
 	}
-	n.serial++
-	h := &Host{Name: name, Addrs: addrs, link: fmt.Sprintf("h%d", n.serial)}
-	if err := n.wire(h); err != nil {
-		n.unwire(h)
-		return nil, fmt.Errorf("adding host %s: %w", name, err)
+	for _, s := range specs {
+		if slices.ContainsFunc(n.hosts, func(h *Host) bool { return h.Name == s.Name }) {
+			return undo(fmt.Errorf("adding host %s: it exists", s.Name))
+		}
+		n.serial++
+		h := &Host{Name: s.Name, Addrs: s.Addrs, link: fmt.Sprintf("h%d", n.serial)}
+		made = append(made, h)
+		n.hosts = append(n.hosts, h)
 	}
-	n.hosts = append(n.hosts, h)
+	var g errgroup.Group
+	for _, h := range made {
+		g.Go(func() error {
+			if err := n.wire(h); err != nil {
+				return fmt.Errorf("adding host %s: %w", h.Name, err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return undo(err)
+	}
 	if err := n.apply(); err != nil {
-		n.unwire(h)
-		n.hosts = n.hosts[:len(n.hosts)-1]
-		return nil, fmt.Errorf("adding host %s to the firewall: %w", name, err)
+		return undo(fmt.Errorf("adding hosts to the firewall: %w", err))
 	}
-	return h, nil
+	return made, nil
 }
 
 // Remove takes a host away. Its namespace ends with the last process in it.

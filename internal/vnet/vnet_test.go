@@ -92,9 +92,11 @@ func TestFirewall(t *testing.T) {
 		if h.name == "visitor" {
 			addrs = append(addrs, Address{"internet", ip("2001:db8::7")})
 		}
-		if hosts[h.name], err = n.Add(h.name, addrs...); err != nil {
+		made, err := n.Add(Spec{h.name, addrs})
+		if err != nil {
 			t.Fatal(err)
 		}
+		hosts[h.name] = made[0]
 	}
 	for _, h := range hosts {
 		for _, p := range []uint16{443, 80, 5432} {
