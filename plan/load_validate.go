@@ -92,8 +92,10 @@ func (l *loader) validateTiers(d *draft) {
 		l.problem(at, "kind", `"command" without a command for `+t.Name, "the program that serves HTTP on $PORT", `add command: ["{files}/myapp"], or kind: static for files alone`)
 	}
 	if d.Kind != Command {
-		if o := d.Origins["command"]; o.Source != "" {
-			l.clash(d, "command", "a command", "kind", "none with kind: "+string(d.Kind))
+		for _, name := range []string{"command", "tiers.admin.command", "tiers.fleet.command"} {
+			if d.Origins[name].outranks(Origin{Source: "preset"}) {
+				l.clash(d, name, "a command", "kind", "none with kind: "+string(d.Kind))
+			}
 		}
 	}
 }
