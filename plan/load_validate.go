@@ -113,6 +113,7 @@ func (l *loader) entryAt(d *draft, name, entry string) Origin {
 }
 
 func (l *loader) validateAddresses(d *draft) {
+	before := len(l.problems)
 	allowed, admins := d.Edge.Allowed, d.Balancer.Admins
 	if admins.Any {
 		l.problem(d.Origins["admins"], "admins", `"*"`, "the addresses of the administrators", "everybody would be one")
@@ -140,7 +141,7 @@ func (l *loader) validateAddresses(d *draft) {
 			l.problem(b.at, "admins", b.text, "the addresses of the administrators", "everybody would be one")
 		}
 	}
-	if len(l.problems) > 0 {
+	if len(l.problems) > before {
 		return
 	}
 	n := d.Network
