@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -10,41 +11,44 @@ import (
 
 func newValidate() *cobra.Command {
 	var flags planFlags
-	var all bool
 	c := &cobra.Command{
 		Use:   "validate [site]",
 		Short: "Read the configuration and say everything that is wrong with it",
-		Long: `Read the configuration and say everything that is wrong with it, each with its
-line, and what the reading replaced or kept for AWS.
+		Long: `Read the configuration of a site, or of every site of the file, and say everything
+that is wrong with it, each with its line; and what the reading replaced or kept for AWS.
 
 Nothing is started. Exit codes: 0 the configuration is right, 2 it is not.`,
 		Args: atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			sites := args
-			if len(args) == 0 && all {
-				names, err := plan.Sites(file)
-				if err != nil {
-					return usage(err)
-				}
-				sites = names
-			}
 			if len(sites) == 0 {
-				sites = []string{""}
+				var err error
+				if sites, err = plan.Sites(file); err != nil {
+					sites = []string{""} // Load says it too, and more
+				}
 			}
+			var wrong plan.Errors
 			for _, site := range sites {
 				p, err := flags.load([]string{site})
+				var problems plan.Errors
+				if errors.As(err, &problems) {
+					wrong = wrong.Add(problems)
+					continue
+				}
 				if err != nil {
 					return err
 				}
 				fmt.Fprintf(c.OutOrStdout(), "%s: valid, %d flows\n", p.Site(), len(p.Flows))
 				for _, n := range p.Notes {
-					fmt.Fprintf(c.ErrOrStderr(), "note: %s\n", n)
+					fmt.Fprintf(c.ErrOrStderr(), "note: %s: %s\n", p.Site(), n)
 				}
+			}
+			if len(wrong) > 0 {
+				return usage(wrong)
 			}
 			return nil
 		},
 	}
 	flags.add(c)
-	c.Flags().BoolVar(&all, "all", false, "every site of the file")
 	return c
 }

@@ -105,3 +105,30 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+// TestHostileFiles holds that the largest files that are read are read in no time
+// that a user would notice; the test's own time limit is the judge.
+func TestHostileFiles(t *testing.T) {
+	var envs, keys, stanzas, addrs strings.Builder
+	for i := range 60_000 {
+		fmt.Fprintf(&keys, "k%dx: 1\n", i)
+		fmt.Fprintf(&stanzas, "[a-b%d]\n", i)
+	}
+	for i := range 20_000 {
+		fmt.Fprintf(&envs, "  e%d: {inherits: e%d, zzz: {}}\n", i, i+1)
+		fmt.Fprintf(&addrs, "10.%d.%d.0/24,", i/256, i%256)
+	}
+	for name, c := range map[string]struct{ file, text, want string }{
+		"environments": {FileYAML, "app: a\nenvironments:\n" + envs.String(), "at most 1000"},
+		"keys":         {FileYAML, keys.String(), "at most 1000"},
+		"stanzas":      {FileProperties, stanzas.String(), "at most 1000"},
+		"properties":   {FileProperties, "[a-b]\n" + keys.String(), "and 980 more"},
+		"addresses":    {FileProperties, "[a-b]\nallowedIps=" + addrs.String() + "\n", "got 20000 entries, want at most 1000"},
+		"a long line":  {FileProperties, "[a-b]\nadminIps=" + strings.Repeat("1", 1_000_000) + "\n", "adminIps: got"},
+	} {
+		_, err := Load(Options{Dir: dirWith(t, c.file, c.text), Getenv: noEnv})
+		if err == nil || !strings.Contains(err.Error(), c.want) || len(err.Error()) > 100_000 {
+			t.Errorf("%s: got %.2000v, want %q", name, err, c.want)
+		}
+	}
+}

@@ -257,3 +257,17 @@ func TestPeople(t *testing.T) {
 		}
 	}
 }
+
+// TestExamples loads every example of the repository.
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob("../examples/*/ringwall.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("finding the examples: %v, %v", files, err)
+	}
+	for _, file := range files {
+		// An example's program may not be built yet.
+		if _, err := Load(Options{File: file, Getenv: noEnv, Overrides: map[string]string{"files.source": t.TempDir()}}); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}

@@ -42,6 +42,18 @@ func (l *loader) seeAlso(d *draft, name string) string {
 	return fmt.Sprintf(" (%s, %s)", name, o.Source)
 }
 
+// named is a key as the file spells it.
+func (l *loader) named(name string) string {
+	if l.isProperties() {
+		for _, p := range properties {
+			if p.to == name {
+				return p.name
+			}
+		}
+	}
+	return name
+}
+
 var secretName = regexp.MustCompile(`(?i)passw|secret|token|credential|private_?key|api_?key`)
 
 func (l *loader) validateTiers(d *draft) {
@@ -80,8 +92,10 @@ func (l *loader) validateTiers(d *draft) {
 		l.problem(at, "kind", `"command" without a command for `+t.Name, "the program that serves HTTP on $PORT", `add command: ["{files}/myapp"], or kind: static for files alone`)
 	}
 	if d.Kind != Command {
-		if o := d.Origins["command"]; o.Source != "" {
-			l.clash(d, "command", "a command", "kind", "none with kind: "+string(d.Kind))
+		for _, name := range []string{"command", "tiers.admin.command", "tiers.fleet.command"} {
+			if d.Origins[name].outranks(Origin{Source: "preset"}) {
+				l.clash(d, name, "a command", "kind", "none with kind: "+string(d.Kind))
+			}
 		}
 	}
 }
@@ -99,6 +113,7 @@ func (l *loader) entryAt(d *draft, name, entry string) Origin {
 }
 
 func (l *loader) validateAddresses(d *draft) {
+	before := len(l.problems)
 	allowed, admins := d.Edge.Allowed, d.Balancer.Admins
 	if admins.Any {
 		l.problem(d.Origins["admins"], "admins", `"*"`, "the addresses of the administrators", "everybody would be one")
@@ -116,13 +131,17 @@ func (l *loader) validateAddresses(d *draft) {
 		if !allowed.Any && !slices.ContainsFunc(allowed.Prefixes, func(p netip.Prefix) bool {
 			return p.Bits() <= b.prefix.Bits() && p.Contains(b.prefix.Addr())
 		}) {
+			if b.at.Source == "default" {
+				l.problem(d.Origins["allowed"], "allowed", "addresses without an administrator's", "admins that are among them", "say who administers: "+b.text+" is only the default of "+l.named("admins"))
+				continue
+			}
 			l.problem(b.at, "admins", b.text, "an address inside the allowed ones"+l.seeAlso(d, "allowed"), "an administrator whom the edge refuses reaches nothing")
 		}
 		if b.prefix.Bits() == 0 {
 			l.problem(b.at, "admins", b.text, "the addresses of the administrators", "everybody would be one")
 		}
 	}
-	if len(l.problems) > 0 {
+	if len(l.problems) > before {
 		return
 	}
 	n := d.Network
@@ -253,7 +272,7 @@ func (l *loader) validateLimits(d *draft) {
 		}
 	}
 	if d.Edge.WAF.Off || d.Edge.WAF.DetectOnly {
-		l.note("the WAF refuses nothing (waf.off or waf.detectOnly): every control that rests on it is unknown")
+		l.note("the WAF refuses nothing (waf.disabled or waf.detectOnly): every control that rests on it is unknown")
 	}
 }
 

@@ -24,8 +24,7 @@ func Starter(a Answers) ([]byte, error) {
 	}
 	body, ok := starters[a.Preset]
 	if !ok {
-		hint := didYouMean(a.Preset, presetNames)
-		return nil, fmt.Errorf("choosing the preset: got %q, want %s%s", a.Preset, oneOf(presetNames), strings.Repeat("; ", min(1, len(hint)))+hint)
+		return nil, Problem{Doing: "choosing the preset", Got: quote(a.Preset), Want: oneOf(presetNames), Hint: didYouMean(a.Preset, presetNames)}
 	}
 	var admins []string
 	for _, s := range a.Admins {
