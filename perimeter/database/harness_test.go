@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	osuser "os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -168,6 +169,14 @@ func (x *site) kill() {
 	syscall.Kill(-x.proc.Process.Pid, syscall.SIGKILL)
 	<-x.done
 	x.proc = nil
+	// PostgreSQL's children have process groups of their own, and end by
+	// themselves a moment later. In a sandbox the kernel ends them.
+	for start := time.Now(); time.Since(start) < 5*time.Second; time.Sleep(5 * time.Millisecond) {
+		dirs, _ := filepath.Glob("/proc/[0-9]*/cwd")
+		if !slices.ContainsFunc(dirs, func(d string) bool { to, _ := os.Readlink(d); return to == x.host(liveDir) }) {
+			return
+		}
+	}
 }
 
 func (x *site) must(err error) {
