@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -71,6 +72,44 @@ type site struct {
 	log  *os.File
 	done chan error
 	said []string
+
+	fresh bool // initialises its own data directory
+}
+
+// initialised holds a data directory of each engine, made once for all tests.
+var initialised struct {
+	sync.Mutex
+	dir map[plan.Engine]string
+}
+
+// borrow copies an initialised data directory into place.
+func (x *site) borrow() {
+	x.t.Helper()
+	if _, err := os.Lstat(x.host(liveDir)); err == nil || x.fresh || perimeter.CanTakeDown {
+		return
+	}
+	initialised.Lock()
+	defer initialised.Unlock()
+	e := x.plan.Database.Engine
+	from := initialised.dir[e]
+	if from == "" {
+		x.must(x.Init(x.t.Context()))
+		base, err := os.MkdirTemp("", "ringwall-db-made-")
+		x.must(err)
+		from = filepath.Join(base, liveDir)
+		if out, err := exec.Command("cp", "-a", x.host(liveDir), from).CombinedOutput(); err != nil {
+			x.t.Fatalf("%v: %s", err, out)
+		}
+		if initialised.dir == nil {
+			initialised.dir = map[plan.Engine]string{}
+		}
+		initialised.dir[e] = from
+		return
+	}
+	x.must(x.ownDir(x.dirs.Data))
+	if out, err := exec.Command("cp", "-a", from, x.host(liveDir)).CombinedOutput(); err != nil {
+		x.t.Fatalf("%v: %s", err, out)
+	}
 }
 
 func testPlan(e plan.Engine, port uint16) *plan.Plan {
@@ -139,6 +178,7 @@ func newSite(t *testing.T, e plan.Engine, edit func(*plan.Plan)) *site {
 
 func (x *site) start() {
 	x.t.Helper()
+	x.borrow()
 	if err := x.Init(x.t.Context()); err != nil {
 		x.t.Fatal(err)
 	}

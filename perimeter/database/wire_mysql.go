@@ -163,6 +163,10 @@ func myQuery(rw io.ReadWriter, s plan.Secret, sql string) (string, error) {
 	if err := c.send(append([]byte{3}, sql...)); err != nil {
 		return "", err
 	}
+	defer func() {
+		c.seq = 0
+		c.send([]byte{1}) // goodbye
+	}()
 	var out rows
 	for {
 		more, err := c.result(&out)

@@ -75,6 +75,7 @@ func pgQuery(rw io.ReadWriter, s plan.Secret, sql string) (string, error) {
 	if err := c.send('Q', []byte(sql+"\x00")); err != nil {
 		return "", err
 	}
+	defer c.send('X', nil) // goodbye
 	var out rows
 	var failed error
 	for {
