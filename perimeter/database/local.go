@@ -226,7 +226,9 @@ func (s *Server) Command() (args, env []string) {
 }
 
 // Spec fills in what the server needs of its sandbox: its two directories, the
-// system's programs, and sockets. Name, Net, UID and Limits are the caller's.
+// system's programs, and sockets. Name, Net, UID and Limits are the caller's. The
+// server may fork but not execute, so that no SQL can start a program; for what
+// goes through the Runner the caller adds Calls.Spawn.
 func (s *Server) Spec(spec *sandbox.Spec) {
 	spec.Args, spec.Env = s.Command()
 	spec.Mounts = append(spec.Mounts,
@@ -253,7 +255,7 @@ func (s *Server) Spec(spec *sandbox.Spec) {
 		}
 	}
 	spec.Proc = true
-	spec.Calls.TCP, spec.Calls.Unix, spec.Calls.Spawn, spec.Calls.Meta = true, true, true, true
+	spec.Calls.TCP, spec.Calls.Unix, spec.Calls.Fork, spec.Calls.Meta = true, true, true, true
 }
 
 // Ready waits until the server answers on its socket. The caller ends ctx when
