@@ -15,6 +15,10 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "attack" {
 		os.Exit(attack(os.Args[2], os.Args[3:]))
 	}
+	if len(os.Args) > 2 && os.Args[1] == "parent" {
+		parent(os.Args[2])
+		return
+	}
 	if os.Getenv("SANDBOX_NESTED") != "" {
 		if err := ownProc(); err != nil {
 			fmt.Println("NOT RUN:", err)

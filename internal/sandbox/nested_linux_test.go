@@ -41,7 +41,7 @@ func TestNested(t *testing.T) {
 			if !gives() {
 				g.HostID = os.Getegid()
 			}
-			c := exec.CommandContext(t.Context(), exe, "-test.run=^Test(Attacks|Exits|Start|Kill|Files|Capab|Programs)", "-test.timeout=100s")
+			c := exec.CommandContext(t.Context(), exe, "-test.run=^Test(Attacks|Terminal|Parent|Join|Exits|Start|Kill|Files|Capab|Programs)", "-test.timeout=100s")
 			c.Env = append(os.Environ(), "SANDBOX_NESTED=1", "TMPDIR=/tmp")
 			c.Dir = "/"
 			c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWNET,
