@@ -47,16 +47,12 @@ func TestTerminal(t *testing.T) {
 
 // TestParentDies kills a process that started a sandbox, and sees it gone.
 func TestParentDies(t *testing.T) {
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, mode := range []string{"direct", "reaped"} {
 		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := exec.CommandContext(t.Context(), exe, "parent", mode)
+		c := exec.CommandContext(t.Context(), attacker, "parent", mode)
 		c.ExtraFiles = []*os.File{w}
 		out, err := c.StdoutPipe()
 		if err != nil {
