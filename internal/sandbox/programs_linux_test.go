@@ -15,6 +15,9 @@ import (
 // TestPrograms runs what a site is made of behind every layer. The test itself
 // is the list of what this machine needs installed.
 func TestPrograms(t *testing.T) {
+	if delegated(t) {
+		return
+	}
 	fleet := sandbox.Calls{Unix: true, TCP: true, Fork: true}
 	command := sandbox.Calls{Unix: true, TCP: true, Spawn: true}
 	tools := sandbox.Calls{Unix: true, TCP: true, Spawn: true, Meta: true}
@@ -51,7 +54,7 @@ func TestPrograms(t *testing.T) {
 			console.log(os.cpus().length>=0, os.totalmem()>0); try{os.networkInterfaces()}catch(e){console.log(e.code)}`}, want: "hello"},
 		{name: "node spawning", calls: command, args: []string{node, "-e", `console.log(require("child_process").execSync("echo spawned").toString())`}, want: "spawned"},
 		{name: "php", calls: fleet, args: []string{"/usr/bin/php", "-d", "opcache.enable_cli=1", "-r", `echo strlen(random_bytes(8)), gethostbyname("localhost"), @file_put_contents("/usr/x","x")===false?" ro":" rw";`}, want: "8127.0.0.1 ro"},
-		{name: "php running a shell", calls: fleet, args: []string{"/usr/bin/php", "-r", `var_dump(@shell_exec("echo shell")); echo proc_close(proc_open(["/lib64/ld-linux-x86-64.so.2","/usr/bin/true"],[],$p));`}, want: "bool(false)\n127"},
+		{name: "php running a shell", calls: fleet, args: []string{"/usr/bin/php", "-r", `var_dump(@shell_exec("echo shell")); echo proc_close(proc_open(["/lib64/ld-linux-x86-64.so.2","/usr/bin/true"],[],$p));`}, want: "Exec failed: Permission denied"},
 		{name: "php-fpm", calls: fleet, args: []string{fpm[len(fpm)-1], "-F", "-O", "-y", "/etc/fpm.conf", "-d", "opcache.lockfile_path=/tmp"}, until: "ready to handle connections", stop: unix.SIGQUIT, want: "exiting, bye-bye"},
 		{name: "mariadb set-up", calls: tools, args: []string{"/usr/bin/mariadb-install-db", "--no-defaults", "--datadir=/srv/mysql", "--auth-root-authentication-method=normal", "--skip-test-db"}, want: "OK"},
 		{name: "mariadb", calls: sandbox.Calls{Unix: true, TCP: true, Meta: true}, args: []string{"/usr/sbin/mariadbd", "--no-defaults", "--datadir=/srv/mysql", "--socket=/srv/my.sock", "--skip-networking", "--innodb-buffer-pool-size=16M"}, until: "ready for connections", stop: unix.SIGTERM, want: "Shutdown complete"},

@@ -98,11 +98,16 @@ func Start(spec Spec) (*Process, error) {
 	p.limit(&spec, w.Limits)
 	step, err, next := p.handOver(specW, &w)
 	if err != nil {
-		p.abort()
+		p.Kill()
+		if exit, werr := p.Wait(); err == errEnded && werr == nil {
+			err = fmt.Errorf("%w: %v", err, exit)
+		}
 		return fail(step, err, next)
 	}
 	return p, nil
 }
+
+var errEnded = errors.New("the process ended before it was done")
 
 // handOver sends the specification and waits until the program runs.
 func (p *Process) handOver(specW *os.File, w *wire) (step string, err error, next string) {
@@ -121,7 +126,7 @@ func (p *Process) handOver(specW *os.File, w *wire) (step string, err error, nex
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return "waiting for its set-up", fmt.Errorf("no answer in %v", startTimeout), ""
 		case err != nil:
-			return "waiting for its set-up", errors.New("the process ended before it was done"),
+			return "waiting for its set-up", errEnded,
 				"does the program's main (or TestMain) call sandbox.Init first?"
 		case s.Step != "":
 			if s.Text != "" {
@@ -162,11 +167,6 @@ func (p *Process) limit(spec *Spec, l Limits) {
 	if err := p.group.Add(p.PID); err != nil {
 		p.Missing = append(p.Missing, err.Error())
 	}
-}
-
-func (p *Process) abort() {
-	p.Kill()
-	p.Wait()
 }
 
 // Wait waits for the program's end and cleans up. It may be called often and
