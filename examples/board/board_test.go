@@ -238,7 +238,7 @@ func TestBoard(t *testing.T) {
 		must(t, c.Login(ctx, changed))
 	})
 
-	fleet.stop() // open streams do not hold it up
+	fleet.stop()                 // open streams do not hold it up
 	for err = nil; err == nil; { // events that came before are still read
 		_, err = next(wait)
 	}
