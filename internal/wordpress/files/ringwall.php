@@ -52,8 +52,14 @@ add_filter(
 	}
 );
 
-// Fleet may add a comment and not count it: that would be a write on the posts.
-// Admin counts when the timed tasks run.
+// Fleet may not write options. It keeps for the length of a request what it would
+// store there for a while.
+if ( 'admin' !== getenv( 'RINGWALL_TIER' ) ) {
+	wp_using_ext_object_cache( true );
+}
+
+// What fleet wants stored and may not write, admin writes when the timed tasks
+// run: how many comments a post has, and what pages look for at each request.
 add_action(
 	'init',
 	function () {
@@ -70,5 +76,10 @@ add_action(
 		foreach ( $posts as $post ) {
 			wp_update_comment_count_now( $post );
 		}
-	}
+		wp_get_custom_css_post();
+		foreach ( get_taxonomies( array( 'hierarchical' => true ) ) as $taxonomy ) {
+			_get_term_hierarchy( $taxonomy );
+		}
+	},
+	99
 );
