@@ -23,6 +23,7 @@ import (
 	"github.com/ringwall/ringwall/internal/supervise"
 	"github.com/ringwall/ringwall/internal/vnet"
 	"github.com/ringwall/ringwall/perimeter"
+	"github.com/ringwall/ringwall/perimeter/application"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -171,6 +172,9 @@ func (h *hub) start(ctx context.Context) error {
 		return err
 	}
 	if err := h.setUpApp(ctx); err != nil {
+		return err
+	}
+	if err := application.Baseline(h.Plan, h.State.Dir); err != nil {
 		return err
 	}
 	h.mu.Lock()
