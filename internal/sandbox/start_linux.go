@@ -96,7 +96,7 @@ func Start(spec Spec) (*Process, error) {
 	p := &Process{PID: proc.Pid, name: spec.Name, pidns: !spec.Skip.has(PID), proc: proc, status: statusR,
 		lines: bufio.NewReader(statusR), done: make(chan struct{})}
 	p.limit(&spec, w.Limits)
-	step, err, next := p.handOver(specW, &w)
+	step, next, err := p.handOver(specW, &w)
 	if err != nil {
 		p.Kill()
 		if exit, werr := p.Wait(); err == errEnded && werr == nil {
@@ -110,11 +110,11 @@ func Start(spec Spec) (*Process, error) {
 var errEnded = errors.New("the process ended before it was done")
 
 // handOver sends the specification and waits until the program runs.
-func (p *Process) handOver(specW *os.File, w *wire) (step string, err error, next string) {
+func (p *Process) handOver(specW *os.File, w *wire) (step, next string, err error) {
 	p.status.SetReadDeadline(time.Now().Add(startTimeout))
 	specW.SetWriteDeadline(time.Now().Add(startTimeout))
 	if err := json.NewEncoder(specW).Encode(w); err != nil {
-		return "handing it its specification", err, ""
+		return "handing it its specification", "", err
 	}
 	specW.Close()
 	ready := false
@@ -122,22 +122,21 @@ func (p *Process) handOver(specW *os.File, w *wire) (step string, err error, nex
 		s, err := p.line()
 		switch {
 		case err != nil && ready && !errors.Is(err, os.ErrDeadlineExceeded):
-			return "", nil, "" // the descriptor closed on exec
+			return "", "", nil // the descriptor closed on exec
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return "waiting for its set-up", fmt.Errorf("no answer in %v", startTimeout), ""
+			return "waiting for its set-up", "", fmt.Errorf("no answer in %v", startTimeout)
 		case err != nil:
-			return "waiting for its set-up", errEnded,
-				"does the program's main (or TestMain) call sandbox.Init first?"
+			return "waiting for its set-up", "does the program's main (or TestMain) call sandbox.Init first?", errEnded
 		case s.Step != "":
 			if s.Text != "" {
-				return s.Step, errors.New(s.Text), s.Next
+				return s.Step, s.Next, errors.New(s.Text)
 			}
-			return s.Step, syscall.Errno(s.Errno), s.Next
+			return s.Step, s.Next, syscall.Errno(s.Errno)
 		case s.Ready:
 			ready = true
 		case s.Ran:
 			p.status.SetReadDeadline(time.Time{})
-			return "", nil, ""
+			return "", "", nil
 		}
 	}
 }
