@@ -40,8 +40,10 @@ type Process struct {
 }
 
 // Start makes the sandbox and runs the program in it. When it returns without
-// an error the program has been executed. An error is a *StartError; nothing is
-// left behind then.
+// an error the program has been executed, and the caller calls Wait. An error
+// is a *StartError; nothing is left behind then. The sandbox dies with the
+// caller's process. Output pipes become the program's own; where the program
+// has another id than the caller, they are what it may open again.
 func Start(spec Spec) (*Process, error) {
 	fail := func(step string, err error, next string) (*Process, error) {
 		return nil, &StartError{Name: spec.Name, Step: step, Err: err, Next: next}
@@ -208,7 +210,9 @@ func (p *Process) Wait() (Exit, error) {
 // Done is closed after Wait has seen the end.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Signal sends a signal to the program.
+// Signal sends a signal to the program. Without Calls.Spawn the program is the
+// first process of its namespace: a signal that it does not handle, other than
+// SIGKILL, does not reach it.
 func (p *Process) Signal(sig os.Signal) error { return p.proc.Signal(sig) }
 
 // Kill ends the program and everything it started: the whole process
