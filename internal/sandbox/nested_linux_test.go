@@ -56,3 +56,16 @@ func TestNested(t *testing.T) {
 		})
 	}
 }
+
+// TestUnprivileged runs the other tests as a user of the machine.
+func TestUnprivileged(t *testing.T) {
+	if delegated(t) || !gives() || os.Getenv("SANDBOX_NESTED") != "" {
+		return // this run is it
+	}
+	c := exec.CommandContext(t.Context(), attacker, "-test.run=^Test(Attacks|Terminal|Parent|Join|Exits|Start|Kill|Files|Resident|Many|Capab)", "-test.timeout=100s")
+	c.Env, c.Dir = append(os.Environ(), "TMPDIR=/tmp"), "/"
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: inside, Gid: inside}, Pdeathsig: syscall.SIGKILL}
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
