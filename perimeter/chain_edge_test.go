@@ -274,6 +274,19 @@ func TestChainCache(t *testing.T) {
 	}
 }
 
+// Without the WAF nothing reads a body, and a page is stored all the same.
+func TestChainCacheWithoutWAF(t *testing.T) {
+	p := newPlan()
+	p.Edge.WAF.Off = true
+	f := start(t, p, tierPage())
+	for _, h2 := range []bool{false, true} {
+		uri := fmt.Sprintf("/page?%v", h2)
+		if a, b := f.do(visitor, h2, "GET", uri, ""), f.do(visitor, h2, "GET", uri, ""); a.body != b.body {
+			t.Errorf("h2 %v: the second visitor got another page", h2)
+		}
+	}
+}
+
 func TestChainSecurityHeaders(t *testing.T) {
 	f := start(t, newPlan(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Powered-By", "PHP/8.2")

@@ -291,8 +291,8 @@ func (b *Balancer) watch(ctx context.Context, be *backend) {
 			if be.misses++; be.misses >= 2 {
 				be.up.Store(false)
 			}
-			if !be.up.Load() { // starting: look again soon
-				wait = min(interval, 100*time.Millisecond)
+			if !be.up.Load() { // starting, most likely: look again soon, and then less often
+				wait = min(interval, 10*time.Millisecond<<min(be.misses, 10))
 			}
 		}
 		timer := time.NewTimer(wait)
