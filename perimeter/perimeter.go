@@ -6,6 +6,7 @@ package perimeter
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -23,7 +24,8 @@ type Control struct {
 	Doc       string // the promise, in a sentence
 	Why       string // what an attacker gains where it is broken
 	Vantage   Vantage
-	Intrusive bool // loads the site; on a site elsewhere it is tried only when asked for
+	Intrusive bool     // loads the site; on a site elsewhere it is tried only when asked for
+	Needs     []string // layers of the enforcement, by name, without which it cannot hold
 
 	// Probe tries to break the promise on a running site. It calls Target.Tried
 	// for what it did and Target.Broken for what came through. An error means
@@ -102,6 +104,12 @@ func Judge(ctx context.Context, number int, c *Control, t *Target) (r Result) {
 	if c.Probe == nil {
 		r.Error = "this control has no probe"
 		return r
+	}
+	for _, n := range c.Needs {
+		if slices.Contains(t.Missing, n) {
+			r.Error = "this machine cannot enforce it: it lacks " + n
+			return r
+		}
 	}
 	err := c.Probe(ctx, t)
 	switch {
