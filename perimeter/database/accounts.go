@@ -25,7 +25,7 @@ import (
 const (
 	ownerRole   = "ringwall_owner"   // PostgreSQL: whose tables the app's are
 	maskRole    = "ringwall_mask"    // whose rights a mask's view has
-	restoreRole = "ringwall_restore" // MariaDB: reads a dump back; exists only meanwhile
+	restoreRole = "ringwall_restore" // MariaDB: reads a dump back, and owns its views
 )
 
 // A user is one of a tier's two accounts. Both have the same rights; only one is

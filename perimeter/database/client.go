@@ -26,7 +26,7 @@ func (s *Server) client(ctx context.Context, args []string, stdin io.Reader, std
 	}
 	defer dir.Close()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "HOME=/nonexistent", "PGPASSFILE=/dev/null",
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "HOME=/nonexistent", "PGPASSFILE=/nonexistent",
 		"PGCONNECT_TIMEOUT=5", "PGOPTIONS=-c search_path=pg_catalog -c client_min_messages=error"}
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{dir}

@@ -158,7 +158,7 @@ func (s *Server) Snapshot(ctx context.Context) error {
 func (p *postgres) trailer() string { return "-- PostgreSQL database dump complete" }
 
 func (p *postgres) dump(ctx context.Context, w io.Writer) error {
-	args := []string{filepath.Join(p.bin, "pg_dump"), "-h", socketDir, "-p", strconv.Itoa(int(p.s.plan.Database.Port)), "-U", osUser,
+	args := []string{filepath.Join(p.bin, "pg_dump"), "-h", socketDir, "-p", strconv.Itoa(int(p.s.plan.Database.Port)), "-U", superuser,
 		"--no-owner", "--no-privileges", "--format=plain", "--encoding=UTF8"}
 	for _, m := range p.s.plan.Database.Mask {
 		args = append(args, "--exclude-table=*."+pgIdent(m.View))
@@ -224,8 +224,8 @@ func (m *mysql) dump(ctx context.Context, w io.Writer) error {
 	return m.s.client(ctx, append(args, db), nil, w)
 }
 
-// restore reads the dump with an account that has rights on this database only
-// and exists no longer than this.
+// restore reads the dump with an account that has rights on this database only.
+// It is open no longer than this; afterwards the dump's views stand on its rights.
 func (m *mysql) restore(ctx context.Context, r io.Reader) (err error) {
 	account, password := restoreRole+"@`localhost`", newPassword()
 	if _, err := m.sql(ctx, "", fmt.Sprintf("CREATE OR REPLACE USER %s IDENTIFIED VIA mysql_native_password USING '%s';\nGRANT ALL ON %s.* TO %s;\n",
@@ -233,7 +233,7 @@ func (m *mysql) restore(ctx context.Context, r io.Reader) (err error) {
 		return err
 	}
 	defer func() {
-		_, err2 := m.sql(context.WithoutCancel(ctx), "", fmt.Sprintf("DROP USER IF EXISTS %s;", account))
+		_, err2 := m.sql(context.WithoutCancel(ctx), "", fmt.Sprintf("ALTER USER %s ACCOUNT LOCK;", account))
 		err = errors.Join(err, err2)
 	}()
 	const name = "restore.cnf"

@@ -24,9 +24,9 @@ const (
 	InsideRun  = "/run/db"
 )
 
-// osUser is the name of the server's user id inside its walls, and therefore of
+// superuser is the name of the server's user id inside its walls, and therefore of
 // the one account that may do everything: it has no password, only its id.
-const osUser = "ringwall"
+const superuser = "ringwall"
 
 // A Runner runs a program inside the database's walls, to its end. An error
 // carries the end of what the program wrote to its standard error.
@@ -94,7 +94,7 @@ func New(p *plan.Plan, dirs Dirs, run Runner) (*Server, error) {
 		dirs.InsideRun = InsideRun
 	}
 	if dirs.User == "" {
-		dirs.User = osUser
+		dirs.User = superuser
 	}
 	s := &Server{plan: p, dirs: dirs, run: run, rolling: map[string]bool{}}
 	var err error
@@ -238,8 +238,8 @@ func (s *Server) Spec(spec *sandbox.Spec) {
 	if spec.Texts == nil {
 		spec.Texts = map[string]string{}
 	}
-	spec.Texts["/etc/passwd"] = osUser + ":x:1000:1000::/nonexistent:/usr/sbin/nologin\n"
-	spec.Texts["/etc/group"] = osUser + ":x:1000:\n"
+	spec.Texts["/etc/passwd"] = superuser + ":x:1000:1000::/nonexistent:/usr/sbin/nologin\n"
+	spec.Texts["/etc/group"] = superuser + ":x:1000:\n"
 	if spec.Links == nil {
 		spec.Links = map[string]string{}
 	}

@@ -133,7 +133,7 @@ func (m *mysql) command() []string {
 }
 
 func (m *mysql) cli(extra ...string) []string {
-	return append([]string{"/usr/bin/mariadb", "--no-defaults", "--sandbox", "--batch", "--skip-column-names", "--default-character-set=utf8mb4",
+	return append([]string{"/usr/bin/mariadb", "--no-defaults", "--sandbox", "--batch", "--skip-column-names", "--loose-skip-print-query-on-error", "--default-character-set=utf8mb4",
 		"--protocol=socket"}, extra...)
 }
 
@@ -212,9 +212,6 @@ func (m *mysql) accounts(ctx context.Context, users []user) error {
 
 func (m *mysql) endSessions(ctx context.Context, user string) error {
 	_, err := m.sql(ctx, "", fmt.Sprintf("KILL USER %s;", m.myUser(user)))
-	if err != nil && strings.Contains(err.Error(), "ERROR 4023") { // it has no sessions
-		return nil
-	}
 	return err
 }
 
@@ -265,7 +262,13 @@ SELECT 'held', grantee, '**', '', '', privilege_type FROM information_schema.use
 			return fmt.Errorf("reading the server's list of rights: got %d columns, want 6", len(f))
 		}
 		if f[0] == "user" {
-			if !m.expected(f[1], f[2]) {
+			switch {
+			case m.expected(f[1], f[2]):
+			case m.isTierUser(f[1]):
+				// Of a network that the site had before: views that the app made may
+				// stand on its rights.
+				revoke = append(revoke, fmt.Sprintf("ALTER USER %s@%s ACCOUNT LOCK;\n", myIdent(f[1]), myIdent(f[2])))
+			default:
 				m.s.logf("database: dropping user %s@%s, which the plan does not have", f[1], f[2])
 				revoke = append(revoke, fmt.Sprintf("DROP USER %s@%s;\n", myIdent(f[1]), myIdent(f[2])))
 			}
@@ -342,7 +345,12 @@ func (m *mysql) wanted(tables []table) map[held]bool {
 				continue
 			}
 			for _, tab := range tables {
-				add(tab.name, rightsOn(m.s.plan, t.Name, tab.name).words())
+				if !isMaskView(m.s.plan, tab.name) {
+					add(tab.name, rightsOn(m.s.plan, t.Name, tab.name).words())
+				}
+			}
+			for view := range m.views {
+				add(view, rightsOn(m.s.plan, t.Name, view).words())
 			}
 		}
 	}
@@ -371,6 +379,10 @@ func (m *mysql) tierUser(grantee string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+func (m *mysql) isTierUser(name string) bool {
+	return slices.ContainsFunc(m.s.plan.Tiers, func(t plan.Tier) bool { return name == t.Name+"_a" || name == t.Name+"_b" })
 }
 
 func (m *mysql) makeViews(ctx context.Context, tables []table) error {

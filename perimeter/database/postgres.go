@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -16,9 +15,9 @@ import (
 
 type postgres struct {
 	s     *Server
-	bin   string // directory of the programs
-	ver   string // their major version
-	views map[string]string
+	bin   string               // directory of the programs
+	ver   string               // their major version
+	views map[[2]string]string // what the masks' views are made of
 }
 
 func newPostgres(s *Server) (engine, error) {
@@ -31,7 +30,7 @@ func newPostgres(s *Server) (engine, error) {
 	if have, err := os.ReadFile(filepath.Join(s.host(liveDir), "PG_VERSION")); err == nil && want == "" {
 		want = strings.TrimSpace(string(have))
 	}
-	p := &postgres{s: s, views: map[string]string{}}
+	p := &postgres{s: s, views: map[[2]string]string{}}
 	best := 0
 	var seen []string
 	for _, file := range found {
@@ -72,7 +71,7 @@ func (p *postgres) dataMajor(dir string) (string, error) {
 }
 
 func (p *postgres) initialise(ctx context.Context, dir string) error {
-	args := []string{"/usr/bin/env", "TZ=UTC", "LC_ALL=C.UTF-8", filepath.Join(p.bin, "initdb"), "-D", dir, "--username=" + osUser,
+	args := []string{"/usr/bin/env", "TZ=UTC", "LC_ALL=C.UTF-8", filepath.Join(p.bin, "initdb"), "-D", dir, "--username=" + superuser,
 		"--auth-local=peer", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"}
 	if !perimeter.Down("database/checksums") {
 		args = append(args, "--data-checksums")
@@ -86,7 +85,7 @@ func (p *postgres) initialise(ctx context.Context, dir string) error {
 func (p *postgres) configure() error {
 	d, db := p.s.dirs, p.s.plan.Database.Name
 	var hba strings.Builder
-	fmt.Fprintf(&hba, "local all %s,%s peer map=%s\n", osUser, ownerRole, osUser)
+	fmt.Fprintf(&hba, "local all %s,%s peer map=%s\n", superuser, ownerRole, superuser)
 	switch {
 	case perimeter.Down("database/superuser"):
 		fmt.Fprintf(&hba, "host all all %s trust\n", p.s.plan.VPC.CIDR)
@@ -101,7 +100,7 @@ func (p *postgres) configure() error {
 		}
 		fmt.Fprintf(&hba, "host %s %s %s scram-sha-256\n", pgIdent(db), strings.Join(users, ","), p.s.plan.VPC.CIDR)
 	}
-	ident := fmt.Sprintf("%s %s %s\n%s %s %s\n", osUser, d.User, osUser, osUser, d.User, ownerRole)
+	ident := fmt.Sprintf("%s %s %s\n%s %s %s\n", superuser, d.User, superuser, superuser, d.User, ownerRole)
 	for name, text := range map[string]string{"pg_hba.conf": hba.String(), "pg_ident.conf": ident} {
 		if err := writeFile(p.s.host(name), []byte(text), 0o600, d.UID, d.GID); err != nil {
 			return fmt.Errorf("writing the database's configuration: %w", err)
@@ -156,7 +155,7 @@ func (p *postgres) psql(role, db, socket string) []string {
 }
 
 func (p *postgres) sql(ctx context.Context, db, script string) (string, error) {
-	return p.s.query(ctx, p.psql(osUser, db, socketDir), script)
+	return p.s.query(ctx, p.psql(superuser, db, socketDir), script)
 }
 
 // pgIdent quotes a name, pgText a value.
@@ -257,120 +256,6 @@ ORDER BY 1, 2, a.attnum;`, appSchemas, strings.Join(masked, ", "), appSchemas))
 		return nil, err
 	}
 	return readTables(out)
-}
-
-// grant sets the rights of all tiers in one transaction: there is no moment at
-// which a tier has too much, or too little.
-func (p *postgres) grant(ctx context.Context, tables []table) error {
-	db := pgIdent(p.s.plan.Database.Name)
-	views := map[string]string{}
-	var q strings.Builder
-	q.WriteString("BEGIN;\nSET LOCAL lock_timeout = '5s';\n")
-	schemas := []string{"public"}
-	for _, t := range tables {
-		if !slices.Contains(schemas, t.schema) {
-			schemas = append(schemas, t.schema)
-		}
-	}
-	for _, t := range p.s.plan.Tiers {
-		if defines(p.s.plan, t.Name) {
-			fmt.Fprintf(&q, "REASSIGN OWNED BY %s TO %s;\n", p.roles(t.Name), ownerRole)
-		}
-	}
-	for _, s := range schemas {
-		for _, kind := range []string{"TABLES", "SEQUENCES"} {
-			fmt.Fprintf(&q, "REVOKE ALL ON ALL %s IN SCHEMA %s FROM PUBLIC;\n", kind, pgIdent(s))
-		}
-		fmt.Fprintf(&q, "REVOKE ALL ON SCHEMA %s FROM PUBLIC;\nGRANT USAGE ON SCHEMA %s TO %s;\n", pgIdent(s), pgIdent(s), maskRole)
-	}
-	// A function with its owner's rights is the owner's to call.
-	fmt.Fprintf(&q, `SELECT format('REVOKE ALL ON ROUTINE %%s FROM PUBLIC', p.oid::regprocedure)
-FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.prosecdef AND %s \gexec
-`, appSchemas)
-	for _, m := range p.s.plan.Database.Mask {
-		for _, t := range tables {
-			if t.name != m.Table || len(t.columns) == 0 {
-				continue
-			}
-			view := pgIdent(t.schema) + "." + pgIdent(m.View)
-			def := maskSelect(m, t, pgIdent, func(expr, kind string) string { return "(" + expr + ")::" + kind })
-			views[view] = def
-			fmt.Fprintf(&q, "GRANT SELECT ON %s.%s TO %s;\n", pgIdent(t.schema), pgIdent(t.name), maskRole)
-			if p.views[view] == def && slices.ContainsFunc(tables, func(v table) bool { return v.schema == t.schema && v.name == m.View }) {
-				continue
-			}
-			fmt.Fprintf(&q, "DROP VIEW IF EXISTS %s;\nCREATE VIEW %s WITH (security_barrier) AS %s;\nALTER VIEW %s OWNER TO %s;\n",
-				view, view, def, view, maskRole)
-		}
-	}
-	for _, t := range p.s.plan.Tiers {
-		p.grantTier(&q, db, t.Name, schemas, tables, views)
-	}
-	q.WriteString("COMMIT;\n")
-	if _, err := p.sql(ctx, p.s.plan.Database.Name, q.String()); err != nil {
-		return err
-	}
-	p.views = views
-	return nil
-}
-
-// roles lists a tier's group and its two users.
-func (p *postgres) roles(tier string) string {
-	return pgIdent(tier) + ", " + pgIdent(tier+"_a") + ", " + pgIdent(tier+"_b")
-}
-
-func (p *postgres) grantTier(q *strings.Builder, db, tier string, schemas []string, tables []table, views map[string]string) {
-	roles, group := p.roles(tier), pgIdent(tier)
-	fmt.Fprintf(q, "REVOKE ALL ON DATABASE %s FROM %s;\nGRANT CONNECT ON DATABASE %s TO %s;\n", db, roles, db, group)
-	fmt.Fprintf(q, "ALTER DEFAULT PRIVILEGES FOR ROLE %s REVOKE ALL ON TABLES FROM PUBLIC, %s;\n", ownerRole, roles)
-	fmt.Fprintf(q, "REVOKE pg_read_server_files, pg_write_server_files, pg_execute_server_program, pg_read_all_data, pg_write_all_data, pg_monitor FROM %s;\n", roles)
-	for _, s := range schemas {
-		fmt.Fprintf(q, "REVOKE ALL ON SCHEMA %s FROM %s;\n", pgIdent(s), roles)
-		for _, kind := range []string{"TABLES", "SEQUENCES"} {
-			fmt.Fprintf(q, "REVOKE ALL ON ALL %s IN SCHEMA %s FROM %s;\n", kind, pgIdent(s), roles)
-		}
-	}
-	if defines(p.s.plan, tier) {
-		fmt.Fprintf(q, "GRANT %s TO %s;\n", ownerRole, group)
-	} else {
-		fmt.Fprintf(q, "REVOKE %s FROM %s;\n", ownerRole, roles)
-		if w := uniform(p.s.plan, tier).words(); len(w) > 0 {
-			fmt.Fprintf(q, "ALTER DEFAULT PRIVILEGES FOR ROLE %s GRANT %s ON TABLES TO %s;\n", ownerRole, strings.Join(w, ", "), group)
-		}
-	}
-	if perimeter.Down("database/server-files") {
-		fmt.Fprintf(q, "GRANT pg_read_server_files, pg_execute_server_program TO %s;\n", group)
-	}
-	var used []string
-	on := func(schema, name string) {
-		w := rightsOn(p.s.plan, tier, name).words()
-		if len(w) == 0 {
-			return
-		}
-		if !slices.Contains(used, schema) {
-			used = append(used, schema)
-			fmt.Fprintf(q, "GRANT USAGE ON SCHEMA %s TO %s;\n", pgIdent(schema), group)
-		}
-		fmt.Fprintf(q, "GRANT %s ON %s.%s TO %s;\n", strings.Join(w, ", "), pgIdent(schema), pgIdent(name), group)
-		if slices.Contains(w, "INSERT") {
-			// A serial column's next value is part of inserting a row.
-			fmt.Fprintf(q, `SELECT format('GRANT USAGE ON SEQUENCE %%s TO %%I', d.objid::regclass, %s) FROM pg_depend d JOIN pg_class s ON s.oid = d.objid
-WHERE d.classid = 'pg_class'::regclass AND d.refobjid = %s::regclass AND d.deptype IN ('a', 'i') AND s.relkind = 'S' \gexec
-`, pgText(tier), pgText(pgIdent(schema)+"."+pgIdent(name)))
-		}
-	}
-	for _, t := range tables {
-		if !isMaskView(p.s.plan, t.name) {
-			on(t.schema, t.name)
-		}
-	}
-	for _, m := range p.s.plan.Database.Mask {
-		for _, s := range schemas {
-			if _, ok := views[pgIdent(s)+"."+pgIdent(m.View)]; ok && m.Tier == tier {
-				on(s, m.View)
-			}
-		}
-	}
 }
 
 func (p *postgres) stamp() (string, error) {

@@ -45,7 +45,7 @@ func Query(ctx context.Context, secret plan.Secret, sql string) (string, error) 
 		env = []string{"PGPASSFILE=" + file, "PGCONNECT_TIMEOUT=5", "PGSSLMODE=prefer"}
 	case plan.MySQL:
 		content = myOptions(secret)
-		args = []string{"/usr/bin/mariadb", "--defaults-file=" + file, "--batch", "--skip-column-names", "--protocol=tcp", "--connect-timeout=5",
+		args = []string{"/usr/bin/mariadb", "--defaults-file=" + file, "--batch", "--skip-column-names", "--loose-skip-print-query-on-error", "--protocol=tcp", "--connect-timeout=5",
 			"--default-character-set=utf8mb4", "--local-infile=1", // the server's refusal is what is asked for, not the client's
 			"--host=" + secret.Host, "--port=" + port, "--database=" + secret.DBName}
 	default:
@@ -123,7 +123,7 @@ func sortError(engine plan.Engine, said string) error {
 			if m[2] == "42501" {
 				kind = ErrDenied
 			}
-		case strings.Contains(said, "FATAL:"):
+		case strings.Contains(said, "FATAL:"), strings.Contains(said, "no password supplied"):
 			kind = ErrLogin
 		case strings.Contains(said, "connection to server") || strings.Contains(said, "could not translate host name"):
 			kind = ErrConnect
