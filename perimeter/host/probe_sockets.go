@@ -33,10 +33,16 @@ var sockets = []*perimeter.Control{
 		"The kernel gives a fleet app no multipath TCP socket.",
 		"Multipath TCP passes rules that are written for TCP, even to a listener that knows plain TCP only.",
 		func(_ context.Context, t *perimeter.Target) error {
-			return trySockets(t, syscall.EPROTONOSUPPORT, []socket{
-				{"MPTCP over IPv4", unix.AF_INET, unix.SOCK_STREAM, protoMPTCP},
-				{"MPTCP over IPv6", unix.AF_INET6, unix.SOCK_STREAM, protoMPTCP},
-			})
+			for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+				fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, protoMPTCP)
+				if err == nil {
+					unix.Close(fd)
+				}
+				// A network where MPTCP is switched off answers otherwise; the filter
+				// must not leave it to that.
+				t.Unserved(err, []syscall.Errno{syscall.EPROTONOSUPPORT}, "open an MPTCP socket of family %d", family)
+			}
+			return nil
 		}),
 	fleet("no-raw",
 		"The kernel gives a fleet app no raw, packet, netlink or other family of socket.",

@@ -174,11 +174,13 @@ func (b *bench) lowered() map[string]func(*sandbox.Spec) {
 		"agent-out-of-reach":        skip(sandbox.PID | sandbox.Landlock),
 		"private-mounts":            machine,
 		"admin-private-mounts":      machine,
-		"no-devices":                func(s *sandbox.Spec) { s.Mounts = append(s.Mounts, sandbox.Mount{Source: "/dev", Target: "/dev"}) },
-		"limits-processes":          func(s *sandbox.Spec) { s.Limits.Processes = 1 << 16 },
-		"limits-memory":             func(s *sandbox.Spec) { s.Limits.Memory = 1 << 42 },
-		"limits-files":              func(s *sandbox.Spec) { s.Limits.OpenFiles = 1 << 20 },
-		"limits-file-size":          func(s *sandbox.Spec) { s.Limits.FileSize = 1 << 42 },
+		"no-devices": func(s *sandbox.Spec) {
+			s.Mounts = append(s.Mounts, sandbox.Mount{Source: "/dev/null", Target: "/dev/kmsg"})
+		},
+		"limits-processes": func(s *sandbox.Spec) { s.Limits.Processes = 1 << 16 },
+		"limits-memory":    func(s *sandbox.Spec) { s.Limits.Memory = 1 << 42 },
+		"limits-files":     func(s *sandbox.Spec) { s.Limits.OpenFiles = 1 << 20 },
+		"limits-file-size": func(s *sandbox.Spec) { s.Limits.FileSize = 1 << 42 },
 	}
 }
 
