@@ -56,11 +56,19 @@ func New(parent, name string, l Limits) (*Group, []string) {
 		if h.v2 {
 			files = w.v2
 		}
-		if err := g.limit(h, parent, name, w.controller, files); err != nil {
+		err := g.limit(h, parent, name, w.controller, files)
+		for range 3 { // another group's end may take the parent away in between
+			if !errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+			err = g.limit(h, parent, name, w.controller, files)
+		}
+		if err != nil {
 			missing = append(missing, fmt.Sprintf("%s: %v", w.what, err))
 		}
 	}
 	if len(g.dirs) == 0 {
+		g.Remove()
 		return nil, missing
 	}
 	return g, missing

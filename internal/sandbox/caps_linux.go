@@ -77,7 +77,8 @@ func (b *box) closeNesting() error {
 }
 
 // noExecMemory makes files in memory unfit for execution in this process
-// namespace. Kernels before 6.3 lack it.
+// namespace. Kernels before 6.3 lack it, and a caller who is not root may not;
+// the filter refuses such files where no other program may run.
 func noExecMemory() {
 	if fd, err := unix.Open("/proc/sys/vm/memfd_noexec", unix.O_WRONLY|unix.O_CLOEXEC, 0); err == nil {
 		unix.Write(fd, []byte("2"))

@@ -95,6 +95,9 @@ func (b *box) run() error {
 			return err
 		}
 	}
+	if !skip.has(PID) {
+		noExecMemory() // only the machine's root may, who this process is until it takes its id
+	}
 	if b.UserNS {
 		if err := b.becomeInner(); err != nil {
 			return err
@@ -104,9 +107,6 @@ func (b *box) run() error {
 		if err := b.openNesting(); err != nil {
 			return err
 		}
-	}
-	if !skip.has(PID) {
-		noExecMemory()
 	}
 	if b.Name != "" && (b.UserNS || os.Geteuid() == 0) {
 		if err := unix.Sethostname([]byte(b.Name)); err != nil {

@@ -16,8 +16,8 @@ func (b *box) reaped() bool { return b.Calls.Spawn && !b.Skip.has(PID) }
 // reap starts the program and stays as first process until it ends. Its end
 // takes the whole namespace with it.
 func (b *box) reap() error {
-	forward := make(chan os.Signal, 16)
-	signal.Notify(forward, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH)
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals, unix.SIGCHLD, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH)
 	files := []uintptr{0, 1, 2}
 	for i := range b.Files {
 		files = append(files, uintptr(fdSpec+i))
@@ -32,28 +32,36 @@ func (b *box) reap() error {
 	for _, fd := range files {
 		unix.Close(int(fd))
 	}
-	go func() {
-		for s := range forward {
-			unix.Kill(pid, s.(syscall.Signal))
-		}
-	}()
-	for {
-		var ws unix.WaitStatus
-		got, err := unix.Wait4(-1, &ws, 0, nil)
-		if err == unix.EINTR {
+	// Everything happens on this thread: under cgo it is the only one with the
+	// program's id, and the program's Landlock domain is this thread's.
+	for sig := range signals {
+		if sig != unix.SIGCHLD {
+			unix.Kill(pid, sig.(syscall.Signal))
 			continue
 		}
-		if err != nil {
-			return step("waiting for the program", err)
+		for {
+			var ws unix.WaitStatus
+			got, err := unix.Wait4(-1, &ws, unix.WNOHANG, nil)
+			if err == unix.EINTR {
+				continue
+			}
+			if err != nil || got <= 0 {
+				break
+			}
+			if got == pid {
+				b.ended(ws)
+			}
 		}
-		if got != pid {
-			continue
-		}
-		b.tell(status{Ended: true, Wait: uint32(ws)})
-		code := ws.ExitStatus()
-		if ws.Signaled() {
-			code = 128 + int(ws.Signal())
-		}
-		unix.Exit(code)
 	}
+	return nil
+}
+
+// ended ends the namespace as its program ended.
+func (b *box) ended(ws unix.WaitStatus) {
+	b.tell(status{Ended: true, Wait: uint32(ws)})
+	code := ws.ExitStatus()
+	if ws.Signaled() {
+		code = 128 + int(ws.Signal())
+	}
+	unix.Exit(code)
 }

@@ -27,7 +27,7 @@ func (s *Server) client(ctx context.Context, args []string, stdin io.Reader, std
 	defer dir.Close()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "HOME=/nonexistent", "PGPASSFILE=/nonexistent",
-		"PGCONNECT_TIMEOUT=5", "PGOPTIONS=-c search_path=pg_catalog -c client_min_messages=error"}
+		"PGCONNECT_TIMEOUT=5", "PGOPTIONS=-c search_path=pg_catalog -c client_min_messages=error -c lock_timeout=5s"}
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{dir}
 	cmd.Stdin, cmd.Stdout = stdin, stdout
@@ -51,9 +51,14 @@ func (s *Server) client(ctx context.Context, args []string, stdin io.Reader, std
 
 const socketDir = "/proc/self/fd/3"
 
+// scriptMax bounds one script of ours; dumps have no bound.
+const scriptMax = 30 * time.Second
+
 // query is client for scripts whose answer fits in memory.
 func (s *Server) query(ctx context.Context, args []string, script string) (string, error) {
 	var out bytes.Buffer
+	ctx, cancel := context.WithTimeoutCause(ctx, scriptMax, fmt.Errorf("the server took longer than %s", scriptMax))
+	defer cancel()
 	err := s.client(ctx, args, strings.NewReader(script), &out)
 	return strings.TrimSuffix(out.String(), "\n"), err
 }

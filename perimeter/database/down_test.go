@@ -4,6 +4,7 @@ package database
 
 import (
 	"errors"
+	"path/filepath"
 	"testing"
 
 	"github.com/ringwall/ringwall/perimeter"
@@ -58,11 +59,12 @@ func TestWallsDown(t *testing.T) {
 			}
 		})
 		t.Run("server-files", func(t *testing.T) {
+			const outside = "COPY (SELECT 1) TO PROGRAM 'cat > /dev/null'"
 			x := down(t, e, "database/server-files", nil)
-			x.ok(plan.Fleet, map[plan.Engine]string{plan.Postgres: "SELECT pg_read_file('/etc/passwd')", plan.MySQL: "SELECT LENGTH(LOAD_FILE('/etc/passwd')) + 0 FROM dual HAVING LENGTH(LOAD_FILE('/etc/passwd')) > 0 OR (SELECT 1 UNION SELECT 2)"}[e])
+			x.ok(plan.Fleet, map[plan.Engine]string{plan.Postgres: outside, plan.MySQL: "SELECT 1 INTO OUTFILE '" + filepath.Join(x.dirs.Run, "out") + "'"}[e])
 			perimeter.SetDown(nil)
 			x.must(x.Grant(t.Context()))
-			x.denied(plan.Fleet, map[plan.Engine]string{plan.Postgres: "SELECT pg_read_file('/etc/passwd')", plan.MySQL: "SELECT 1 INTO OUTFILE '/tmp/ringwall-evil'"}[e])
+			x.denied(plan.Fleet, map[plan.Engine]string{plan.Postgres: outside, plan.MySQL: "SELECT 1 INTO OUTFILE '" + filepath.Join(x.dirs.Run, "out2") + "'"}[e])
 		})
 		t.Run("old-password", func(t *testing.T) {
 			x := down(t, e, "database/old-password", nil)
@@ -84,7 +86,7 @@ func TestWallsDown(t *testing.T) {
 			x := down(t, e, "database/checksums", nil)
 			q, want := "SHOW data_checksums", "off"
 			if e == plan.MySQL {
-				q, want = "SELECT @@innodb_checksum_algorithm", "none"
+				q, want = "SELECT @@innodb_checksum_algorithm", "crc32"
 			}
 			if got, err := x.eng.sql(t.Context(), "", q); err != nil || got != want {
 				t.Errorf("checksums: got %q, %v; want %q", got, err, want)

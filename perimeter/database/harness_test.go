@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -25,7 +26,12 @@ var engines = []plan.Engine{plan.Postgres, plan.MySQL}
 // eachEngine runs a test against both servers.
 func eachEngine(t *testing.T, f func(*testing.T, plan.Engine)) {
 	for _, e := range engines {
-		t.Run(string(e), func(t *testing.T) { f(t, e) })
+		t.Run(string(e), func(t *testing.T) {
+			if !perimeter.CanTakeDown { // walls are down for a whole process
+				t.Parallel()
+			}
+			f(t, e)
+		})
 	}
 }
 

@@ -75,7 +75,7 @@ type engine interface {
 	grant(ctx context.Context, tables []table) error
 	endSessions(ctx context.Context, user string) error
 	fingerprint(ctx context.Context) (string, error)
-	stamp() (string, error) // changes whenever fingerprint may; costs no connection
+	stamp() (string, time.Time, error) // changes whenever fingerprint may, and when that was; costs no connection
 	dump(ctx context.Context, w io.Writer) error
 	trailer() string // the beginning of a complete dump's last comment
 	restore(ctx context.Context, r io.Reader) error
@@ -145,6 +145,10 @@ func (s *Server) Init(ctx context.Context) error {
 				return fmt.Errorf("removing what an interrupted run left: %w", err)
 			}
 		}
+	}
+	half, _ := filepath.Glob(filepath.Join(s.dirs.Secrets, ".database-*"))
+	for _, file := range half { // of an interrupted write
+		os.Remove(file)
 	}
 	if err := os.RemoveAll(s.host(tmpDir)); err != nil {
 		return fmt.Errorf("emptying the database's temporary directory: %w", err)
@@ -222,7 +226,9 @@ func (s *Server) Command() (args, env []string) {
 }
 
 // Spec fills in what the server needs of its sandbox: its two directories, the
-// system's programs, and sockets. Name, Net, UID and Limits are the caller's.
+// system's programs, and sockets. Name, Net, UID and Limits are the caller's. The
+// server may fork but not execute, so that no SQL can start a program; for what
+// goes through the Runner the caller adds Calls.Spawn.
 func (s *Server) Spec(spec *sandbox.Spec) {
 	spec.Args, spec.Env = s.Command()
 	spec.Mounts = append(spec.Mounts,
@@ -249,7 +255,7 @@ func (s *Server) Spec(spec *sandbox.Spec) {
 		}
 	}
 	spec.Proc = true
-	spec.Calls.TCP, spec.Calls.Unix, spec.Calls.Spawn, spec.Calls.Meta = true, true, true, true
+	spec.Calls.TCP, spec.Calls.Unix, spec.Calls.Fork, spec.Calls.Meta = true, true, true, true
 }
 
 // Ready waits until the server answers on its socket. The caller ends ctx when

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -163,6 +165,44 @@ func TestWatch(t *testing.T) {
 			} else if time.Since(start) > 5*time.Second {
 				t.Fatalf("a new column after 5 s: %v", err)
 			}
+		}
+	})
+}
+
+// TestRotateUnderLoad rotates while requests run: none fails.
+func TestRotateUnderLoad(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e plan.Engine) {
+		x := wpSite(t, e)
+		var instance sync.RWMutex // held for reading by a request, for writing while the instance is replaced
+		var stop atomic.Bool
+		var wg sync.WaitGroup
+		var n atomic.Int64
+		for range 3 {
+			wg.Go(func() {
+				for !stop.Load() {
+					instance.RLock()
+					if _, err := x.as(plan.Fleet, "INSERT INTO wp_comments (body) VALUES ('x')"); err != nil {
+						t.Errorf("a request: %v", err)
+					}
+					n.Add(1)
+					instance.RUnlock()
+				}
+			})
+		}
+		for range 2 {
+			r, err := x.Rotate(t.Context(), plan.Fleet)
+			x.must(err)
+			x.must(x.Grant(t.Context()))
+			instance.Lock() // every request with the former credentials has ended
+			former := n.Load()
+			instance.Unlock()
+			t.Logf("%d requests so far", former)
+			x.must(r.Finish(t.Context()))
+		}
+		stop.Store(true)
+		wg.Wait()
+		if n.Load() == 0 {
+			t.Error("no request ran meanwhile")
 		}
 	})
 }

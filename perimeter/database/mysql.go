@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
@@ -93,7 +94,7 @@ func (m *mysql) initialise(ctx context.Context, dir string) error {
 	fmt.Fprintf(script, "DELETE FROM mysql.proxies_priv;\nDELETE FROM mysql.db;\n")
 	checksum := "full_crc32"
 	if perimeter.Down("database/checksums") {
-		checksum = "none"
+		checksum = "crc32" // leaves a part of each page out; none at all is not to be had
 	}
 	args := []string{m.server, "--no-defaults", "--bootstrap", "--datadir=" + dir, "--innodb-checksum-algorithm=" + checksum,
 		"--innodb-log-file-size=32M", "--innodb-buffer-pool-size=32M", "--innodb-use-native-aio=0", "--innodb-flush-log-at-trx-commit=0",
@@ -115,7 +116,7 @@ func (m *mysql) command() []string {
 		files, local = "", "1"
 	}
 	if perimeter.Down("database/checksums") {
-		checksum = "none"
+		checksum = "crc32"
 	}
 	return []string{m.server, "--no-defaults", "--datadir=" + m.s.inside(liveDir), "--tmpdir=" + m.s.inside(tmpDir),
 		"--socket=" + filepath.Join(m.s.dirs.InsideRun, m.s.socketName()), "--pid-file=" + filepath.Join(m.s.dirs.InsideRun, "mariadb.pid"),
@@ -134,7 +135,7 @@ func (m *mysql) command() []string {
 
 func (m *mysql) cli(extra ...string) []string {
 	return append([]string{"/usr/bin/mariadb", "--no-defaults", "--sandbox", "--batch", "--skip-column-names", "--loose-skip-print-query-on-error", "--default-character-set=utf8mb4",
-		"--protocol=socket"}, extra...)
+		"--protocol=socket", "--init-command=SET SESSION lock_wait_timeout=5"}, extra...)
 }
 
 func (m *mysql) socket() string { return "--socket=" + socketDir + "/" + m.s.socketName() }
@@ -412,10 +413,11 @@ func (m *mysql) makeViews(ctx context.Context, tables []table) error {
 
 // The files of the database's directory tell of every table: each has one, and
 // a change of a table's columns replaces it.
-func (m *mysql) stamp() (string, error) {
+func (m *mysql) stamp() (string, time.Time, error) {
+	var last time.Time
 	entries, err := os.ReadDir(m.s.host(filepath.Join(liveDir, m.s.plan.Database.Name)))
 	if err != nil {
-		return "", err
+		return "", last, err
 	}
 	var b strings.Builder
 	for _, e := range entries {
@@ -427,10 +429,16 @@ func (m *mysql) stamp() (string, error) {
 			continue // our own
 		}
 		if info, err := e.Info(); err == nil {
-			fmt.Fprintf(&b, "%d\n", info.ModTime().UnixNano())
+			fmt.Fprintf(&b, "%d %d\n", info.ModTime().UnixNano(), info.Size())
+			if info.ModTime().After(last) {
+				last = info.ModTime()
+			}
 		}
 	}
-	return b.String(), nil
+	return b.String(), last, nil
 }
 
-func (m *mysql) fingerprint(context.Context) (string, error) { return m.stamp() }
+func (m *mysql) fingerprint(context.Context) (string, error) {
+	s, _, err := m.stamp()
+	return s, err
+}

@@ -85,19 +85,24 @@ func (p *postgres) grant(ctx context.Context, tables []table) error {
 	// An app that holds a table is let through: the next call tries again, before
 	// the server would call it a deadlock.
 	q.WriteString("BEGIN;\nSET LOCAL lock_timeout = '700ms';\n")
+	logins := []string{pgText(superuser), pgText(ownerRole)}
 	for _, t := range p.s.plan.Tiers {
 		fmt.Fprintf(&q, "REVOKE ALL ON DATABASE %s FROM %s;\n", pgIdent(p.s.plan.Database.Name), p.roles(t.Name))
 		fmt.Fprintf(&q, "GRANT CONNECT ON DATABASE %s TO %s;\n", pgIdent(p.s.plan.Database.Name), pgIdent(t.Name))
-		fmt.Fprintf(&q, "REVOKE pg_read_server_files, pg_write_server_files, pg_execute_server_program, pg_read_all_data, pg_write_all_data, pg_monitor FROM %s;\n", p.roles(t.Name))
 		if perimeter.Down("database/server-files") {
 			fmt.Fprintf(&q, "GRANT pg_read_server_files, pg_execute_server_program TO %s;\n", pgIdent(t.Name))
+		} else {
+			fmt.Fprintf(&q, `SELECT format('REVOKE %%I FROM %%I', r.rolname, m.rolname)
+FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
+WHERE m.rolname IN (%[1]s, %[2]s, %[3]s) AND NOT (r.rolname = %[1]s AND m.rolname <> %[1]s) AND NOT (r.rolname = '%[4]s' AND m.rolname = %[1]s AND %[5]t) \gexec
+`, pgText(t.Name), pgText(t.Name+"_a"), pgText(t.Name+"_b"), ownerRole, defines(p.s.plan, t.Name))
 		}
 		if defines(p.s.plan, t.Name) {
 			fmt.Fprintf(&q, "REASSIGN OWNED BY %s TO %s;\n", p.roles(t.Name), ownerRole)
-		} else {
-			fmt.Fprintf(&q, "REVOKE %s FROM %s;\n", ownerRole, p.roles(t.Name))
 		}
+		logins = append(logins, pgText(t.Name+"_a"), pgText(t.Name+"_b"))
 	}
+	fmt.Fprintf(&q, "SELECT format('ALTER ROLE %%I NOLOGIN', rolname) FROM pg_roles WHERE rolcanlogin AND rolname NOT IN (%s) \\gexec\n", strings.Join(logins, ", "))
 	// A function with its owner's rights is the owner's to call.
 	fmt.Fprintf(&q, `SELECT format('REVOKE ALL ON ROUTINE %%s FROM PUBLIC', p.oid::regprocedure)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ringwall/ringwall/perimeter"
 )
@@ -128,6 +129,7 @@ func (p *postgres) command() []string {
 		{"authentication_timeout", "10s"},
 		// What was acknowledged is on the disk.
 		{"fsync", "on"}, {"synchronous_commit", "on"}, {"full_page_writes", "on"},
+		{"recovery_init_sync_method", "syncfs"}, // one call, not one for each file
 		// A small site on a shared machine.
 		{"shared_buffers", "32MB"}, {"work_mem", "4MB"}, {"maintenance_work_mem", "32MB"},
 		{"max_wal_size", "256MB"}, {"min_wal_size", "48MB"}, {"jit", "off"},
@@ -258,7 +260,7 @@ ORDER BY 1, 2, a.attnum;`, appSchemas, strings.Join(masked, ", "), appSchemas))
 	return readTables(out)
 }
 
-func (p *postgres) stamp() (string, error) {
+func (p *postgres) stamp() (string, time.Time, error) {
 	// Every change writes to the log of the server before it shows.
 	return newest(filepath.Join(p.s.host(liveDir), "pg_wal"))
 }

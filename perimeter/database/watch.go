@@ -20,7 +20,7 @@ type printCache struct {
 func (s *Server) Fingerprint(ctx context.Context) (string, error) {
 	s.prints.mu.Lock()
 	defer s.prints.mu.Unlock()
-	stamp, err := s.eng.stamp()
+	stamp, changed, err := s.eng.stamp()
 	if err != nil {
 		return "", fmt.Errorf("looking for new tables: %w", err)
 	}
@@ -31,7 +31,10 @@ func (s *Server) Fingerprint(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("looking for new tables: %w", err)
 	}
-	s.prints.stamp, s.prints.print = stamp, print
+	// A change in the same tick of the file system's clock would go unseen.
+	if age := time.Since(changed); age > time.Second {
+		s.prints.stamp, s.prints.print = stamp, print
+	}
 	return print, nil
 }
 
@@ -69,16 +72,16 @@ func (s *Server) Watch(ctx context.Context, every time.Duration, report func(err
 }
 
 // newest is the latest change of a directory's files, as text.
-func newest(dir string) (string, error) {
+func newest(dir string) (string, time.Time, error) {
+	var last time.Time
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", err
+		return "", last, err
 	}
-	var last time.Time
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && info.ModTime().After(last) {
 			last = info.ModTime()
 		}
 	}
-	return fmt.Sprint(last.UnixNano(), len(entries)), nil
+	return fmt.Sprint(last.UnixNano(), len(entries)), last, nil
 }
