@@ -59,7 +59,11 @@ func Main(args []string) int {
 }
 
 // commands are added in the order in which help lists them.
-var commands []func() *cobra.Command
+var commands = []func() *cobra.Command{
+	newInit,
+	newValidate,
+	newConfig,
+}
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{

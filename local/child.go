@@ -1,3 +1,5 @@
+//go:build linux
+
 package local
 
 import (
@@ -11,11 +13,12 @@ import (
 
 // A role is what a re-executed process of a site does, named by its first argument.
 var roles = map[string]func() error{
-	"@hub":    runHub,
-	"@front":  runFront,
-	"@agent":  runAgent,
-	"@matrix": runMatrix,
-	"@probe":  runProbe,
+	"@hub":      runHub,
+	"@front":    runFront,
+	"@agent":    runAgent,
+	"@matrix":   runMatrix,
+	"@probe":    runProbe,
+	"@firewall": runFirewallTrial,
 }
 
 // Child runs the role that this process was started for and returns its exit
@@ -34,9 +37,6 @@ func Child() (code int, ok bool) {
 	}
 	return 0, true
 }
-
-// insideSelf is where this program appears inside a sandbox.
-const insideSelf = "/ringwall"
 
 // Descriptors of a child: its configuration first, then what its role agreed on.
 const fdConfig = 3

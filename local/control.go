@@ -1,10 +1,11 @@
+//go:build linux
+
 package local
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -73,12 +74,6 @@ func (h *hub) mustBeUp() error {
 	return nil
 }
 
-// An answer is what the control socket replies with.
-type answer struct {
-	Error string          `json:"error,omitempty"`
-	Value json.RawMessage `json:"value,omitempty"`
-}
-
 func reply(w http.ResponseWriter, v any, err error) {
 	var a answer
 	if err != nil {
@@ -88,80 +83,4 @@ func reply(w http.ResponseWriter, v any, err error) {
 		a.Value, _ = json.Marshal(v)
 	}
 	json.NewEncoder(w).Encode(a)
-}
-
-// A Client talks to a running site.
-type Client struct {
-	state State
-	http  *http.Client
-}
-
-// ErrNotRunning means that no supervisor answers for the site.
-var ErrNotRunning = errors.New("the site is not running; start it with: ringwall up")
-
-// Connect returns a client of the site in this state directory.
-func Connect(s State) *Client {
-	return &Client{state: s, http: &http.Client{Transport: &http.Transport{
-		DialContext: func(context.Context, string, string) (net.Conn, error) {
-			c, err := dialUnix(s.Control())
-			if err != nil {
-				return nil, ErrNotRunning
-			}
-			return c, nil
-		},
-	}}}
-}
-
-// call asks the site and reads its answer into v, which may be nil.
-func (c *Client) call(ctx context.Context, method, path string, v any) error {
-	r, err := http.NewRequestWithContext(ctx, method, "http://site"+path, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := c.http.Do(r)
-	if errors.Is(err, ErrNotRunning) {
-		return ErrNotRunning
-	}
-	if err != nil {
-		return fmt.Errorf("asking the site: %w", err)
-	}
-	defer resp.Body.Close()
-	var a answer
-	if err := json.NewDecoder(resp.Body).Decode(&a); err != nil {
-		return fmt.Errorf("reading the site's answer (%s): %w", resp.Status, err)
-	}
-	if a.Error != "" {
-		return errors.New(a.Error)
-	}
-	if v == nil || a.Value == nil {
-		return nil
-	}
-	return json.Unmarshal(a.Value, v)
-}
-
-// Status asks how the site is.
-func (c *Client) Status(ctx context.Context) (s Status, err error) {
-	return s, c.call(ctx, "GET", "/status", &s)
-}
-
-// Down stops the site and returns when nothing of it is left.
-func (c *Client) Down(ctx context.Context) error {
-	if err := c.call(ctx, "POST", "/down", nil); err != nil {
-		return err
-	}
-	for {
-		l, err := c.state.Lock()
-		if err == nil {
-			l.Release()
-			return nil
-		}
-		if !errors.Is(err, ErrRunning) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for the site to stop: %w", ctx.Err())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }

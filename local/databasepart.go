@@ -1,3 +1,5 @@
+//go:build linux
+
 package local
 
 import (
@@ -41,7 +43,7 @@ type toolRunner struct{ hub *hub }
 
 func (r toolRunner) Run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	h := r.hub
-	s := sandbox.Spec{Name: "database-tool", Skip: h.skip, UID: h.uid(plan.NodeDatabase)}
+	s := sandbox.Spec{Name: "database-tool", Skip: h.Skip, UID: h.uid(plan.NodeDatabase)}
 	h.database.server.Spec(&s)
 	s.Args = args
 	return runPiped(ctx, s, stdin, stdout)
@@ -181,7 +183,7 @@ func (db *databasePart) start() (supervise.Process, error) {
 	}
 	defer out.Close()
 	s := sandbox.Spec{Name: "database", Net: h.net.Host(plan.NodeDatabase).File(), UID: h.uid(plan.NodeDatabase),
-		Skip: h.skip, Stdout: out, Stderr: out,
+		Skip: h.Skip, Stdout: out, Stderr: out,
 		Limits: sandbox.Limits{Processes: 512, Memory: 4 << 30, OpenFiles: 8192, FileSize: 1 << 40}}
 	db.server.Spec(&s)
 	return startBox(s)

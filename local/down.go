@@ -1,3 +1,5 @@
+//go:build linux
+
 package local
 
 import (
@@ -17,7 +19,7 @@ func downRules(p *plan.Plan) (out []vnet.Rule) {
 		}
 	}
 	b := p.Balancer
-	open("vpc/internet-to-balancer", plan.Internet, plan.NodeEdge, b.Port)
+	open("vpc/internet-to-balancer", plan.Internet, plan.NodeBalancer, b.Port)
 	open("vpc/internet-to-instances", plan.Internet, plan.Admin, b.TargetPort)
 	open("vpc/internet-to-instances", plan.Internet, plan.Fleet, b.TargetPort)
 	open("vpc/internet-to-database", plan.Internet, plan.NodeDatabase, p.Database.Port)
@@ -28,7 +30,8 @@ func downRules(p *plan.Plan) (out []vnet.Rule) {
 	open("instance/beside-to-database", plan.Beside, plan.NodeDatabase, p.Database.Port)
 	open("instance/fleet-to-admin", plan.Fleet, plan.Admin, b.TargetPort)
 	open("instance/fleet-to-fleet", plan.Fleet, plan.Fleet, b.TargetPort)
-	open("instance/fleet-to-edge", plan.Fleet, plan.NodeEdge, b.Port, 443)
+	open("instance/fleet-to-edge", plan.Fleet, plan.NodeEdge, 443)
+	open("instance/fleet-to-edge", plan.Fleet, plan.NodeBalancer, b.Port)
 	open("instance/admin-to-fleet", plan.Admin, plan.Fleet, b.TargetPort)
 	return out
 }

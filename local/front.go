@@ -1,3 +1,5 @@
+//go:build linux
+
 package local
 
 import (
@@ -42,11 +44,6 @@ type word struct {
 type frontState struct {
 	Healthy map[string]bool      `json:"healthy"` // by instance
 	Tiers   map[string]tierState `json:"tiers"`
-}
-
-type tierState struct {
-	InFlight int   `json:"in_flight"`
-	P50      int64 `json:"p50_us"` // to the first byte, of the last seconds
 }
 
 // A link carries orders one way and words the other.

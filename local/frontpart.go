@@ -1,3 +1,5 @@
+//go:build linux
+
 package local
 
 import (
@@ -147,7 +149,7 @@ func (f *front) start() (supervise.Process, error) {
 	}
 	defer refusals.Close()
 	s := sandbox.Spec{
-		Name: "edge", Args: []string{insideSelf, "@front"}, Env: childEnv, Stdout: out, Stderr: out, Skip: h.skip,
+		Name: "edge", Args: []string{host.Binary, "@front"}, Env: childEnv, Stdout: out, Stderr: out, Skip: h.Skip,
 		Net: h.net.Host(plan.NodeEdge).File(), UID: h.uid("front"), Files: []*os.File{config, theirs, access, refusals},
 	}
 	for _, l := range f.listeners {

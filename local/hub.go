@@ -1,3 +1,5 @@
+//go:build linux
+
 package local
 
 import (
@@ -18,10 +20,10 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
-	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/internal/supervise"
 	"github.com/ringwall/ringwall/internal/vnet"
 	"github.com/ringwall/ringwall/perimeter"
+	"github.com/ringwall/ringwall/perimeter/application"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -35,7 +37,6 @@ type hub struct {
 	steps      *json.Encoder
 	stepsMu    sync.Mutex
 	began      time.Time
-	skip       sandbox.Layer // what this machine lacks; only with Weak
 
 	front    *front
 	database *databasePart // nil: the site has none
@@ -120,6 +121,7 @@ func (h *hub) run(control *net.UnixListener) (err error) {
 		return nil
 	}
 	if err != nil {
+		h.step(Step{Part: "site", State: "note", Text: "stopping, because " + err.Error()})
 		return err
 	}
 	h.step(Step{Part: "site", State: "ready", Took: time.Since(h.began)})
@@ -172,6 +174,9 @@ func (h *hub) start(ctx context.Context) error {
 	if err := h.setUpApp(ctx); err != nil {
 		return err
 	}
+	if err := application.Baseline(h.Plan, h.State.Dir); err != nil {
+		return err
+	}
 	h.mu.Lock()
 	h.open = true
 	h.mu.Unlock()
@@ -188,10 +193,7 @@ func (h *hub) ground() error {
 		return fmt.Errorf("mounting the site's own /proc: %w; some containers forbid it: ringwall doctor", err)
 	}
 	unix.Sethostname([]byte(h.Plan.Site()))
-	unix.Umask(0o077)
-	if h.Weak {
-		h.skip = sandbox.Missing(context.Background())
-	}
+	unix.Umask(0o022) // the state directory itself is closed to others
 	return nil
 }
 
@@ -212,30 +214,28 @@ func (h *hub) layNetwork() error {
 		return fmt.Errorf("making the site's network: %w", err)
 	}
 	h.net = n
-	edge := []netip.Addr{p.VPC.Edge, p.VPC.Balancer}
+	edge := []vnet.Address{{Group: plan.NodeEdge, Addr: p.VPC.Edge}, {Group: plan.NodeBalancer, Addr: p.VPC.Balancer}}
 	if p.VPC.Edge6.IsValid() {
-		edge = append(edge, p.VPC.Edge6)
+		edge = append(edge, vnet.Address{Group: plan.NodeEdge, Addr: p.VPC.Edge6})
 	}
-	type host struct {
-		name, group string
-		addrs       []netip.Addr
+	one := func(name, group string, a netip.Addr) vnet.Spec {
+		return vnet.Spec{Name: name, Addrs: []vnet.Address{{Group: group, Addr: a}}}
 	}
-	hosts := []host{
-		{plan.NodeEdge, plan.NodeEdge, edge},
-		{plan.Beside, plan.Beside, []netip.Addr{p.VPC.Beside}},
-		{hostVisitor, plan.Internet, []netip.Addr{p.Network.Visitor}},
-		{hostOffice, plan.Office, []netip.Addr{p.Network.Office}},
+	hosts := []vnet.Spec{
+		{Name: plan.NodeEdge, Addrs: edge},
+		one(plan.Beside, plan.Beside, p.VPC.Beside),
 	}
-	if p.Network.Stranger.IsValid() {
-		hosts = append(hosts, host{hostStranger, plan.Internet, []netip.Addr{p.Network.Stranger}})
+	for _, x := range []vnet.Spec{one(hostVisitor, plan.Internet, p.Network.Visitor), one(hostOffice, plan.Office, p.Network.Office),
+		one(hostStranger, plan.Internet, p.Network.Stranger)} {
+		if x.Addrs[0].Addr.IsValid() { // the plan may have nobody of the kind
+			hosts = append(hosts, x)
+		}
 	}
 	if h.hasDatabase() {
-		hosts = append(hosts, host{plan.NodeDatabase, plan.NodeDatabase, []netip.Addr{p.VPC.Database}})
+		hosts = append(hosts, one(plan.NodeDatabase, plan.NodeDatabase, p.VPC.Database))
 	}
-	for _, x := range hosts {
-		if _, err := n.Add(x.name, x.group, x.addrs...); err != nil {
-			return fmt.Errorf("making the site's network: %w", err)
-		}
+	if _, err := n.Add(hosts...); err != nil {
+		return fmt.Errorf("making the site's network: %w", err)
 	}
 	if err := n.Allow(h.rules()); err != nil {
 		return fmt.Errorf("writing the site's firewall: %w", err)
@@ -246,17 +246,10 @@ func (h *hub) layNetwork() error {
 
 // rules is the plan's list of flows as firewall rules: perimeter 5.
 func (h *hub) rules() []vnet.Rule {
-	groups := map[string]string{plan.NodeBalancer: plan.NodeEdge} // they share a network
-	group := func(node string) string {
-		if g, ok := groups[node]; ok {
-			return g
-		}
-		return node
-	}
 	var out []vnet.Rule
 	for _, f := range h.Plan.Flows {
 		if !f.InProcess {
-			out = append(out, vnet.Rule{From: group(f.From), To: group(f.To), Port: f.Port})
+			out = append(out, vnet.Rule{From: f.From, To: f.To, Port: f.Port})
 		}
 	}
 	return append(out, downRules(h.Plan)...)

@@ -1,3 +1,5 @@
+//go:build linux
+
 package local
 
 import (
@@ -90,9 +92,11 @@ func (i *instance) start() (err error) {
 	h := i.hub
 	at := h.Plan.VPC.Instance(i.tier.Name, i.n)
 	i.addr = netip.AddrPortFrom(at, h.Plan.Balancer.TargetPort)
-	if i.host, err = h.net.Add(i.name, i.tier.Name, at); err != nil {
+	made, err := h.net.Add(vnet.Spec{Name: i.name, Addrs: []vnet.Address{{Group: i.tier.Name, Addr: at}}})
+	if err != nil {
 		return err
 	}
+	i.host = made[0]
 	if i.listener, err = i.host.Listen(i.addr); err != nil {
 		return err
 	}
@@ -160,7 +164,7 @@ func (i *instance) spec() (sandbox.Spec, error) {
 		Dir:   p.Files.Mount,
 		Net:   i.host.File(),
 		UID:   h.uid(i.tier.Name),
-		Skip:  h.skip,
+		Skip:  h.Skip,
 		Texts: map[string]string{},
 	}
 	env := map[string]string{
@@ -174,7 +178,7 @@ func (i *instance) spec() (sandbox.Spec, error) {
 		s.Env = append(s.Env, k+"="+env[k])
 	}
 	host.Allow(p, i.tier, &s)
-	files.Allow(p, i.tier, h.State.Tree(), &s)
+	files.Allow(p, i.tier.Name, h.State.Tree(), &s)
 	s.Mounts = append(s.Mounts, sandbox.Mount{Source: i.run, Target: insideRun, Write: true})
 	secrets, err := h.tierSecrets(i.tier.Name)
 	if err != nil {
@@ -266,8 +270,8 @@ func (i *instance) startAgent() (supervise.Process, error) {
 	}
 	defer out.Close()
 	s := sandbox.Spec{
-		Name: i.dirName() + "-agent", Args: []string{insideSelf, "@agent"}, Env: childEnv,
-		Net: i.host.File(), UID: h.uid("agent"), Files: []*os.File{config, l, refusals}, Stdout: out, Stderr: out, Skip: h.skip,
+		Name: i.dirName() + "-agent", Args: []string{host.Binary, "@agent"}, Env: childEnv,
+		Net: i.host.File(), UID: h.uid("agent"), Files: []*os.File{config, l, refusals}, Stdout: out, Stderr: out, Skip: h.Skip,
 	}
 	host.Agent(h.Plan, &s)
 	s.Mounts = append(s.Mounts, sandbox.Mount{Source: h.State.Tree(), Target: h.Plan.Files.Mount})

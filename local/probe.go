@@ -1,3 +1,5 @@
+//go:build linux
+
 package local
 
 import (
@@ -24,6 +26,7 @@ import (
 	"github.com/ringwall/ringwall/internal/vnet"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/perimeter/all"
+	"github.com/ringwall/ringwall/perimeter/host"
 	"github.com/ringwall/ringwall/plan"
 	"github.com/ringwall/ringwall/verify"
 )
@@ -234,10 +237,10 @@ func (h *hub) anyInstance(tier string) *instance {
 
 // runSelf runs a role of this program inside a sandbox, to its end.
 func (h *hub) runSelf(ctx context.Context, s sandbox.Spec, role string, files []*os.File, out io.Writer) error {
-	if !slices.ContainsFunc(s.Mounts, func(m sandbox.Mount) bool { return m.Target == insideSelf }) {
-		s.Mounts = append(slices.Clone(s.Mounts), sandbox.Mount{Source: "/proc/self/exe", Target: insideSelf, Exec: true})
+	if err := host.Visit(&s); err != nil {
+		return err
 	}
-	s.Args, s.Files = []string{insideSelf, role}, files
+	s.Args, s.Files = []string{host.Binary, role}, files
 	s.Env = append(slices.Clone(s.Env), "GODEBUG=multipathtcp=0")
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -307,37 +310,4 @@ func pids() []int {
 		}
 	}
 	return out
-}
-
-// Probe runs controls of the running site; an empty list means all.
-func (c *Client) Probe(ctx context.Context, controls []string, emit func(perimeter.Result)) error {
-	body := strings.NewReader("controls=" + strings.Join(controls, "+"))
-	r, err := http.NewRequestWithContext(ctx, "POST", "http://site/probe", body)
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := c.http.Do(r)
-	if errors.Is(err, ErrNotRunning) {
-		return ErrNotRunning
-	}
-	if err != nil {
-		return fmt.Errorf("asking the site to probe itself: %w", err)
-	}
-	defer resp.Body.Close()
-	dec := json.NewDecoder(resp.Body)
-	if resp.StatusCode != http.StatusOK {
-		var a answer
-		dec.Decode(&a)
-		return errors.New(a.Error)
-	}
-	for {
-		var res perimeter.Result
-		if err := dec.Decode(&res); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("reading the probes' results: %w", err)
-		}
-		emit(res)
-	}
 }

@@ -1,37 +1,11 @@
+//go:build linux
+
 package local
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/ringwall/ringwall/internal/supervise"
 )
-
-// A Status is a running site as its owner sees it.
-type Status struct {
-	Site      string               `json:"site"`
-	State     string               `json:"state"` // starting, up, stopping
-	Since     time.Time            `json:"since"`
-	Enforced  string               `json:"enforcement"` // full, or weak with what is missing
-	URLs      []string             `json:"urls"`
-	Parts     []supervise.Status   `json:"parts"`
-	Instances []InstanceStatus     `json:"instances"`
-	Tiers     map[string]tierState `json:"tiers"`
-	Tree      string               `json:"tree"` // how the code differs from what was accepted; empty: it does not
-	Notes     []string             `json:"notes,omitempty"`
-}
-
-// An InstanceStatus is one instance.
-type InstanceStatus struct {
-	Name    string           `json:"name"`
-	Addr    netip.AddrPort   `json:"addr"`
-	Healthy bool             `json:"healthy"`
-	Since   time.Time        `json:"since"`
-	App     supervise.Status `json:"app"`
-	Agent   supervise.Status `json:"agent"`
-}
 
 func (h *hub) status() Status {
 	h.mu.Lock()
@@ -50,8 +24,8 @@ func (h *hub) status() Status {
 	}
 	h.mu.Unlock()
 	s := Status{Site: h.Plan.Site(), State: state, Since: h.began, Enforced: "full", Notes: h.Plan.Notes}
-	if h.skip != 0 {
-		s.Enforced = "weak: without " + h.skip.String()
+	if h.Skip != 0 {
+		s.Enforced = "weak: without " + h.Skip.String()
 	}
 	for _, d := range h.Plan.Network.Doors {
 		s.URLs = append(s.URLs, d.URL())

@@ -1,3 +1,5 @@
+//go:build linux
+
 package local
 
 import (
@@ -17,35 +19,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/plan"
 )
-
-// A Step is one line of a site's progress.
-type Step struct {
-	Part  string        `json:"part"`  // edge, database, fleet/1; "site" for the whole
-	State string        `json:"state"` // starting, up, note, failed, ready, stopped
-	Text  string        `json:"text,omitempty"`
-	Took  time.Duration `json:"took,omitempty"`
-}
-
-// Options of a run.
-type Options struct {
-	AllowWeak bool
-	Approve   bool       // deletions that the plan asks for
-	Steps     func(Step) // called for every step, in order
-	Down      []string   // controls whose walls are down; test builds only
-	Ready     func()     // called once, when the site answers for the first time
-}
-
-// ErrApproval means that the plan asks for a deletion that nobody has approved.
-var ErrApproval = errors.New("approval needed")
 
 // A hubConfig is what the supervisor tells the hub.
 type hubConfig struct {
 	Plan    *plan.Plan
 	State   State
-	Root    bool // distinct user ids are mapped
-	Weak    bool
+	Root    bool          // distinct user ids are mapped
+	Skip    sandbox.Layer // what this machine lacks and its owner does without
 	Approve bool
 	Public  int // listeners that follow: doors in order, or HTTPS and HTTP
 	Down    []string
@@ -74,6 +57,12 @@ func Up(ctx context.Context, p *plan.Plan, o Options) error {
 		return err
 	}
 	defer lock.Release()
+	var skip sandbox.Layer
+	if o.AllowWeak || p.Host.AllowWeak {
+		if skip, err = missing(ctx); err != nil {
+			return fmt.Errorf("a site needs its namespaces and its firewall, also with --allow-weak: %w", err)
+		}
+	}
 	// What a killed run left under a name that this run needs.
 	os.Remove(s.Control())
 	control, err := listenUnix(s.Control())
@@ -107,7 +96,7 @@ func Up(ctx context.Context, p *plan.Plan, o Options) error {
 			}
 			o.Steps(st)
 		}
-		cfg := hubConfig{Plan: p, State: s, Root: os.Getuid() == 0, Weak: o.AllowWeak, Approve: o.Approve,
+		cfg := hubConfig{Plan: p, State: s, Root: os.Getuid() == 0, Skip: skip, Approve: o.Approve,
 			Public: len(public), Down: o.Down, Serial: serial}
 		began := time.Now()
 		err := runHubProcess(ctx, cfg, lock, control, public, steps)
@@ -137,15 +126,6 @@ func waitLock(ctx context.Context, s State) (*Lock, error) {
 		}
 	}
 	return s.Lock()
-}
-
-// alive says whether a supervisor answers on the control socket.
-func (s State) alive() bool {
-	c, err := dialUnix(s.Control())
-	if err == nil {
-		c.Close()
-	}
-	return err == nil
 }
 
 // listenPublic opens the site's doors, or its public addresses.
@@ -312,13 +292,4 @@ func listenUnix(path string) (*net.UnixListener, error) {
 	}
 	l.SetUnlinkOnClose(false)
 	return l, nil
-}
-
-func dialUnix(path string) (net.Conn, error) {
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	return net.Dial("unix", filepath.Join("/proc/self/fd", strconv.Itoa(int(dir.Fd())), filepath.Base(path)))
 }

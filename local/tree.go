@@ -1,40 +1,31 @@
+//go:build linux
+
 package local
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/ringwall/ringwall/internal/manifest"
 	"github.com/ringwall/ringwall/internal/wordpress"
+	"github.com/ringwall/ringwall/perimeter/application"
 	"github.com/ringwall/ringwall/perimeter/edge"
 	"github.com/ringwall/ringwall/perimeter/files"
 	"github.com/ringwall/ringwall/perimeter/people"
 	"github.com/ringwall/ringwall/plan"
 )
 
-// prepareFiles makes the site's tree at the first up, and the manifest of what
-// the owner gave.
+// prepareFiles makes the site's tree at the first up.
 func (h *hub) prepareFiles(ctx context.Context) error {
 	began := time.Now()
 	made, err := files.Install(h.Plan, h.State.Dir, files.Options{UID: int(h.uid(plan.Admin)), Fill: h.fillTree})
 	if err != nil {
 		return err
 	}
-	m, err := manifest.Load(h.manifest())
-	if made || errors.Is(err, fs.ErrNotExist) {
-		if m, err = h.scan(nil); err != nil {
-			return err
-		}
-		err = m.Save(h.manifest())
-	}
-	if err != nil {
-		return err
-	}
 	if made {
-		h.step(Step{Part: "files", State: "up", Text: fmt.Sprintf("%d files of code", len(m.Files)), Took: time.Since(began)})
+		h.step(Step{Part: "files", State: "up", Text: "the site's tree is made", Took: time.Since(began)})
 	}
 	return nil
 }
@@ -47,52 +38,30 @@ func (h *hub) fillTree(dir string) error {
 	return nil
 }
 
-func (h *hub) manifest() string { return h.State.path("manifest.json") }
-
-func (h *hub) isCode(name string) bool { return h.Plan.Files.Class(name) == plan.Code }
-
-func (h *hub) scan(old *manifest.Manifest) (*manifest.Manifest, error) {
-	m, err := manifest.Scan(h.State.Tree(), h.isCode, old)
-	if err != nil {
-		return nil, fmt.Errorf("reading the site's code: %w", err)
-	}
-	return m, nil
-}
-
 // treeStatus says how the code differs from what was accepted; empty: it does not.
 func (h *hub) treeStatus() string {
-	accepted, err := manifest.Load(h.manifest())
-	if errors.Is(err, fs.ErrNotExist) {
+	d, err := application.Status(h.Plan, h.State.Dir)
+	switch {
+	case errors.Is(err, application.ErrNoManifest):
+		return ""
+	case err != nil:
+		return err.Error()
+	case d.Empty():
 		return ""
 	}
-	if err != nil {
-		return err.Error()
-	}
-	now, err := h.scan(accepted)
-	if err != nil {
-		return err.Error()
-	}
-	if d := manifest.Diff(accepted, now); !d.Empty() {
-		return d.String()
-	}
-	return ""
+	return d.String()
 }
 
 // accept makes the code as it is now the code that the site should have.
 func (h *hub) accept(context.Context) (string, error) {
-	accepted, err := manifest.Load(h.manifest())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-	now, err := h.scan(accepted)
+	d, err := application.Accept(h.Plan, h.State.Dir)
 	if err != nil {
 		return "", err
 	}
-	d := manifest.Diff(accepted, now)
 	if d.Empty() {
 		return "the code is what was accepted before", nil
 	}
-	return "accepted: " + d.String(), now.Save(h.manifest())
+	return "accepted: " + d.String(), nil
 }
 
 // watchTree rolls fleet when the code or the data that it reads at its start has

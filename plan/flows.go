@@ -80,20 +80,20 @@ func (p *Plan) sqlRights(t Tier) string {
 // FlowsTable prints every flow of the site, a line each.
 func FlowsTable(w io.Writer, p *Plan) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "FROM\tTO\tPORT\tRIGHTS\tWHEN")
+	fmt.Fprintln(tw, "FROM\tTO\tPORT\tWHEN\tRIGHTS")
 	for _, f := range p.Flows {
 		when := f.When
 		if when == "" {
 			when = "always"
 		}
 		if f.InProcess {
-			when += "; in one process, proved at the balancer's own listener"
+			when += ", in one process"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\n", f.From, f.To, f.Port, f.Rights, when)
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\n", f.From, f.To, f.Port, when, f.Rights)
 	}
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(w, "\nWhat is not listed is refused.")
+	_, err := fmt.Fprintln(w, "\nWhat is not listed is refused. What happens in one process is proved at the balancer's own listener.")
 	return err
 }

@@ -15,7 +15,7 @@ type box struct {
 
 const (
 	boxW, boxH = 150, 56
-	svgW, svgH = 1080, 470
+	svgW, svgH = 1120, 490
 )
 
 // FlowsSVG draws every flow of the site: visitors at the left, the database at the
@@ -29,7 +29,7 @@ func FlowsSVG(w io.Writer, p *Plan) error {
 		Beside:       {Beside, "another edge", 30, 390},
 		Admin:        {Admin, instances(p.Tier(Admin)), 600, 80},
 		Fleet:        {Fleet, instances(p.Tier(Fleet)), 600, 230},
-		NodeDatabase: {NodeDatabase, string(p.Database.Engine), 890, 155},
+		NodeDatabase: {NodeDatabase, string(p.Database.Engine), 940, 155},
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" font-family="system-ui, sans-serif" font-size="12">

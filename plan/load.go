@@ -38,6 +38,10 @@ func Load(opts Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.plan(opts)
+}
+
+func (l *loader) plan(opts Options) (*Plan, error) {
 	d := newDraft()
 
 	l.load(d, opts)
@@ -106,9 +110,7 @@ func open(opts Options) (*loader, error) {
 	} else if !filepath.IsAbs(file) {
 		file = filepath.Join(dir, file)
 	}
-	l := &loader{file: filepath.Clean(file), source: "file", alias: map[string]string{}, blocks: map[string][]block{}, merged: layer{}}
-	l.dir = filepath.Dir(l.file)
-	l.show = l.file
+	l := newLoader(filepath.Clean(file))
 	if opts.File != "" {
 		l.show = opts.File
 	} else if rel, err := filepath.Rel(dir, l.file); err == nil && len(rel) < len(l.file) {
@@ -129,9 +131,16 @@ func open(opts Options) (*loader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-	l.data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	l.data = withoutBOM(data)
 	return l, nil
 }
+
+func newLoader(file string) *loader {
+	return &loader{file: file, show: file, dir: filepath.Dir(file), source: "file",
+		alias: map[string]string{}, blocks: map[string][]block{}, merged: layer{}}
+}
+
+func withoutBOM(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) }
 
 func kindOf(m fs.FileMode) string {
 	if m.IsDir() {
@@ -169,6 +178,9 @@ func (l *loader) note(s string) {
 	}
 }
 
+// full says that there are more problems than anybody will read.
+func (l *loader) full() bool { return len(l.problems) >= 1000 }
+
 // problem records what is wrong. Keys are named as the file names them.
 func (l *loader) problem(at Origin, doing, got, want, hint string) {
 	if name, ok := l.alias[doing]; ok && at.Source == "file" {
@@ -183,7 +195,7 @@ func (l *loader) problem(at Origin, doing, got, want, hint string) {
 	case "flag":
 		p.Doing = "--set " + doing
 	}
-	if len(l.problems) < 1000 {
+	if !l.full() {
 		l.problems = append(l.problems, p)
 	}
 }
@@ -215,7 +227,7 @@ func (l *loader) yamlSites(doc *document) (names []string, std string) {
 
 // load merges the layers from the lowest to the highest and decodes the result.
 func (l *loader) load(d *draft, opts Options) {
-	file := layer{}
+	var file layer
 	if l.isProperties() {
 		file = l.loadProperties(d, opts.Site)
 	} else {
@@ -260,6 +272,7 @@ func (l *loader) pick(asked string, names []string, std string) (string, bool) {
 		return names[0], true
 	case std != "" && slices.Contains(names, std):
 		return std, true
+	case len(l.problems) > 0: // said already
 	case std != "":
 		l.problem(l.line(1, 1), "[default]", "the site "+quote(std), "a stanza of the file: "+oneOf(names), didYouMean(std, names))
 	case len(names) == 0:
@@ -301,12 +314,16 @@ func (l *loader) loadYAML(d *draft, asked string) layer {
 // checked for cycles, so that one hidden in another environment is found too.
 func (l *loader) lineage(doc *document, name string) []*environment {
 	var out []*environment
+	said := map[string]bool{} // circles, by their members
 	for _, start := range doc.envs {
 		var chain []*environment
 		seen := []string{}
 		for e := start; ; {
 			if slices.Contains(seen, e.name) {
-				if e == start {
+				if e == start && !said[e.name] {
+					for _, member := range seen {
+						said[member] = true
+					}
 					l.problem(e.inhAt, keyEnvironments+"."+e.name+"."+keyInherits, "a circle: "+strings.Join(append(seen, e.name), " → "), "an environment that does not lead back here", "")
 				}
 				break
@@ -343,7 +360,7 @@ func (l *loader) loadProperties(d *draft, asked string) layer {
 	}
 	var s *stanza
 	for _, one := range all {
-		if one.name == site {
+		if s == nil && one.name == site {
 			s = one
 		}
 	}

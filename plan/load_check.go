@@ -30,7 +30,6 @@ var (
 	isRegion  = matching(`^([a-z]{2,4}(-[a-z]+)+-\d+)?$`, "a region such as eu-central-1")
 	isAccount = matching(`^(\d{12})?$`, "twelve digits")
 	isRooted  = matching(`^/[^\x00-\x20?#]*$`, "a path that starts with /")
-	isRoute   = matching(`^(/[^\x00-\x20?#*]*|(/[^\x00-\x20?#*]*)?/\*(\.[^\x00-\x20?#*/]+)?|\*\.[^\x00-\x20?#*/]+)$`, "an exact path, /dir/*, *.ext or /dir/*.ext")
 )
 
 func isHostPort(s string) *demand {
@@ -82,3 +81,24 @@ func isManagedRule(s string) *demand {
 	}
 	return &demand{want: "the name of an AWS managed rule group", hint: didYouMean(s, managedRules)}
 }
+
+// isRoute takes what the route table does: the path as it is after decoding, with
+// * for any characters, and what a query says.
+func isRoute(s string) *demand {
+	route, query, asks := strings.Cut(s, "?")
+	key, _, _ := strings.Cut(query, "=")
+	if asks && (key == "" || strings.ContainsAny(key, "*&")) || !asks && isPublic(s) != nil || route != "" && isPublic(route) != nil || plainText(query) != nil {
+		return &demand{want: "an exact path, /dir/*, *.ext, /dir/*.ext or ?key=value"}
+	}
+	return nil
+}
+
+// isPublic is isRoute for an exception, which has no query.
+func isPublic(s string) *demand {
+	if s == "" || s == "*" || s[0] != '/' && s[0] != '*' || strings.ContainsAny(s, `?#%\;`) || plainText(s) != nil {
+		return &demand{want: "an exact path, /dir/*, *.ext or /dir/*.ext"}
+	}
+	return nil
+}
+
+var plainText = matching(`^[^\x00-\x20\x7f]*$`, "a text without spaces")

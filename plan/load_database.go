@@ -62,6 +62,9 @@ func majors(e Engine) []string {
 func (l *loader) validateDatabase(d *draft) {
 	db := &d.Database
 	l.versions(d)
+	if d.Application.Setup == PresetWordPress && !d.hasDatabase() {
+		l.note("WordPress needs a database, and database.config names none: up cannot start it here")
+	}
 	switch db.Config {
 	case DBCluster:
 		l.note(fmt.Sprintf("database.config is cluster: here one primary runs; its %d replicas come with a later release", db.Size))
@@ -173,7 +176,7 @@ func (l *loader) versions(d *draft) {
 			return
 		}
 		if minor < r.oldest {
-			l.note(fmt.Sprintf("%s %s is retired: AWS has raised it to %s.%d or later", db.Engine, db.Full, r.major, r.oldest))
+			l.note(fmt.Sprintf("%s %s is retired: AWS has raised servers of it to a later %s release", db.Engine, db.Full, r.major))
 		}
 	}
 	if r.retired {

@@ -280,9 +280,9 @@ func (l *loader) number(k *key, v value) (int64, bool) {
 		n = d
 	}
 	if n < int64(k.min) || k.max > 0 && n > int64(k.max) {
-		want := "at least " + k.show(int64(k.min))
+		want := "a number of at least " + k.show(int64(k.min))
 		if k.max > 0 {
-			want = "from " + k.show(int64(k.min)) + " to " + k.show(int64(k.max))
+			want = "a number from " + k.show(int64(k.min)) + " to " + k.show(int64(k.max))
 		}
 		l.problem(v.at, k.name, quote(s), want, "")
 		return 0, false
@@ -304,6 +304,8 @@ func (k *key) show(n int64) string {
 	}
 	return strconv.FormatInt(n, 10)
 }
+
+func showSize(n int64) string { return (&key{unit: "size"}).show(n) }
 
 // match reads addresses and blocks of both families.
 func (l *loader) match(k *key, v value, m *Match) {

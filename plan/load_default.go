@@ -122,11 +122,7 @@ func (l *loader) people(d *draft, made func(string)) {
 		made("network.office")
 	}
 	if !n.Visitor.IsValid() {
-		from := allowed.Prefixes
-		if allowed.Any {
-			from = examples
-		}
-		n.Visitor = firstOf(from, func(a netip.Addr) bool { return free(a) && !admins.Has(a) && allowed.Has(a) })
+		n.Visitor = firstOf(slices.Concat(examples, allowed.Prefixes), func(a netip.Addr) bool { return free(a) && !admins.Has(a) && allowed.Has(a) })
 		made("network.visitor")
 	}
 	if !n.Stranger.IsValid() && !allowed.Any {

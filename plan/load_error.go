@@ -104,6 +104,19 @@ func excerpt(lines []string, n int) string {
 	return s
 }
 
+// Add joins the problems of two sites of one file; what is wrong with both is
+// said once.
+func (e Errors) Add(more Errors) Errors {
+	out := slices.Clone(e)
+	for _, p := range more {
+		if !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	out.sort()
+	return out
+}
+
 func (e Errors) sort() {
 	slices.SortStableFunc(e, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.At.Line, b.At.Line), cmp.Compare(a.At.Column, b.At.Column))

@@ -73,7 +73,7 @@ func decodeItems[T any](l *loader, k *key, v value, fields []itemField[T]) []T {
 		}
 		for _, f := range fields {
 			if f.required && !seen[f.name] {
-				l.problem(item.at, where.name, "no "+f.name, "one", f.doc)
+				l.problem(item.at, where.name, "no "+f.name, "one", "")
 			}
 		}
 		out = append(out, t)

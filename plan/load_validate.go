@@ -42,6 +42,18 @@ func (l *loader) seeAlso(d *draft, name string) string {
 	return fmt.Sprintf(" (%s, %s)", name, o.Source)
 }
 
+// named is a key as the file spells it.
+func (l *loader) named(name string) string {
+	if l.isProperties() {
+		for _, p := range properties {
+			if p.to == name {
+				return p.name
+			}
+		}
+	}
+	return name
+}
+
 var secretName = regexp.MustCompile(`(?i)passw|secret|token|credential|private_?key|api_?key`)
 
 func (l *loader) validateTiers(d *draft) {
@@ -70,11 +82,20 @@ func (l *loader) validateTiers(d *draft) {
 			l.note(fmt.Sprintf("nothing here says how to start %s: up needs its program in RINGWALL_COMMAND or in a ringwall.yaml (ringwall init writes one)", d.App))
 			continue
 		}
-		l.problem(d.Origins["kind"], "kind", `"command" without a command for `+t.Name, "the program that serves HTTP on $PORT", `add command: ["{files}/myapp"], or kind: static for files alone`)
+		if t.Name == Fleet && len(d.Tiers[0].Command) == 0 {
+			continue // said for admin
+		}
+		at := d.Origins["kind"]
+		if at.Source != "file" {
+			at = d.Origins["app"]
+		}
+		l.problem(at, "kind", `"command" without a command for `+t.Name, "the program that serves HTTP on $PORT", `add command: ["{files}/myapp"], or kind: static for files alone`)
 	}
 	if d.Kind != Command {
-		if o := d.Origins["command"]; o.Source != "" {
-			l.clash(d, "command", "a command", "kind", "none with kind: "+string(d.Kind))
+		for _, name := range []string{"command", "tiers.admin.command", "tiers.fleet.command"} {
+			if d.Origins[name].outranks(Origin{Source: "preset"}) {
+				l.clash(d, name, "a command", "kind", "none with kind: "+string(d.Kind))
+			}
 		}
 	}
 }
@@ -92,6 +113,7 @@ func (l *loader) entryAt(d *draft, name, entry string) Origin {
 }
 
 func (l *loader) validateAddresses(d *draft) {
+	before := len(l.problems)
 	allowed, admins := d.Edge.Allowed, d.Balancer.Admins
 	if admins.Any {
 		l.problem(d.Origins["admins"], "admins", `"*"`, "the addresses of the administrators", "everybody would be one")
@@ -109,19 +131,23 @@ func (l *loader) validateAddresses(d *draft) {
 		if !allowed.Any && !slices.ContainsFunc(allowed.Prefixes, func(p netip.Prefix) bool {
 			return p.Bits() <= b.prefix.Bits() && p.Contains(b.prefix.Addr())
 		}) {
+			if b.at.Source == "default" {
+				l.problem(d.Origins["allowed"], "allowed", "addresses without an administrator's", "admins that are among them", "say who administers: "+b.text+" is only the default of "+l.named("admins"))
+				continue
+			}
 			l.problem(b.at, "admins", b.text, "an address inside the allowed ones"+l.seeAlso(d, "allowed"), "an administrator whom the edge refuses reaches nothing")
 		}
 		if b.prefix.Bits() == 0 {
 			l.problem(b.at, "admins", b.text, "the addresses of the administrators", "everybody would be one")
 		}
 	}
-	if len(l.problems) > 0 {
+	if len(l.problems) > before {
 		return
 	}
 	n := d.Network
 	if !n.Office.IsValid() {
 		l.problem(d.Origins["admins"], "admins", l.list("admins")+", none of which the site's network can use",
-			"at least one address outside vpc.cidr"+l.seeAlso(d, "vpc.cidr")+", no loopback and no multicast",
+			"at least one address outside "+d.VPC.CIDR.String()+l.seeAlso(d, "vpc.cidr")+", no loopback and no multicast",
 			"on this machine the door of the administrators stands for their first address, so any real one will do")
 		return
 	}
@@ -225,16 +251,16 @@ func (l *loader) validateFiles(d *draft) {
 func (l *loader) validateLimits(d *draft) {
 	c := d.Edge.Cache
 	if c.MinTTL > c.MaxTTL {
-		l.clash(d, "cache.minTTL", c.MinTTL.String(), "cache.maxTTL", "no more than maxTTL, which is "+c.MaxTTL.String())
+		l.clash(d, "cache.minTTL", shortDuration(c.MinTTL), "cache.maxTTL", "no more than maxTTL, which is "+shortDuration(c.MaxTTL))
 	}
 	if c.DefaultTTL > c.MaxTTL {
-		l.clash(d, "cache.defaultTTL", c.DefaultTTL.String(), "cache.maxTTL", "no more than maxTTL, which is "+c.MaxTTL.String())
+		l.clash(d, "cache.defaultTTL", shortDuration(c.DefaultTTL), "cache.maxTTL", "no more than maxTTL, which is "+shortDuration(c.MaxTTL))
 	}
 	if c.MaxEntry > c.MaxBytes {
-		l.clash(d, "cache.maxEntry", fmt.Sprint(c.MaxEntry), "cache.maxBytes", fmt.Sprintf("no more than maxBytes, which is %d", c.MaxBytes))
+		l.clash(d, "cache.maxEntry", showSize(c.MaxEntry), "cache.maxBytes", "no more than maxBytes, which is "+showSize(c.MaxBytes))
 	}
 	if d.Edge.MaxBody > d.Edge.MaxUpload {
-		l.clash(d, "edge.maxBody", fmt.Sprint(d.Edge.MaxBody), "edge.maxUpload", fmt.Sprintf("no more than an administrator may send, which is %d", d.Edge.MaxUpload))
+		l.clash(d, "edge.maxBody", showSize(d.Edge.MaxBody), "edge.maxUpload", "no more than an administrator may send, which is "+showSize(d.Edge.MaxUpload))
 	}
 	for i, e := range d.Edge.WAF.Exclusions {
 		at := l.merged["waf.exclusions"].list[i].at
@@ -246,7 +272,7 @@ func (l *loader) validateLimits(d *draft) {
 		}
 	}
 	if d.Edge.WAF.Off || d.Edge.WAF.DetectOnly {
-		l.note("the WAF refuses nothing (waf.off or waf.detectOnly): every control that rests on it is unknown")
+		l.note("the WAF refuses nothing (waf.disabled or waf.detectOnly): every control that rests on it is unknown")
 	}
 }
 

@@ -89,6 +89,17 @@ func (l layer) onto(base layer) {
 // environment variable, a default or a properties file: a list is a JSON array or
 // is separated by commas, a table is a JSON object or name=value, separated by commas.
 func fromText(k *key, s string, at Origin) (value, error) {
+	v, err := splitText(k, s, at)
+	if err == nil && max(len(v.list), len(v.table)) > maxEntries {
+		err = fmt.Errorf("got %d entries, want at most %d", max(len(v.list), len(v.table)), maxEntries)
+	}
+	return v, err
+}
+
+// maxEntries bounds lists and tables, so that no file makes the reader slow.
+const maxEntries = 1000
+
+func splitText(k *key, s string, at Origin) (value, error) {
 	s = strings.TrimSpace(s)
 	switch k.shape() {
 	case listValue:
@@ -152,7 +163,7 @@ func jsonValue(a any, at Origin) value {
 		}
 		slices.Sort(names)
 		for _, name := range names {
-			v.put(name, jsonValue(a[name], at))
+			v.table = append(v.table, field{name, at, jsonValue(a[name], at)})
 		}
 		return v
 	case nil:

@@ -90,6 +90,7 @@ func (l *loader) readProperties(data []byte) []*stanza {
 	var out []*stanza
 	var cur *stanza
 	last := ""
+	first := map[string]Origin{}
 	for i, raw := range l.lines {
 		line := strings.TrimRight(raw, " \t\r")
 		trimmed := strings.TrimLeft(line, " \t")
@@ -113,17 +114,17 @@ func (l *loader) readProperties(data []byte) []*stanza {
 				continue
 			}
 			cur = &stanza{name: name, at: here, keys: map[string]property{}}
-			for _, s := range out {
-				if s.name == name {
-					l.problem(here, "reading the file", "the stanza "+quote(name)+" twice", "it once", fmt.Sprintf("the first is on line %d", s.at.Line))
-				}
+			if old, ok := first[name]; ok {
+				l.problem(here, "reading the file", "the stanza "+quote(name)+" twice", "it once", fmt.Sprintf("the first is on line %d", old.Line))
+			} else {
+				first[name] = here
 			}
 			out = append(out, cur)
 		default:
 			eq := strings.IndexAny(trimmed, "=:")
 			if eq <= 0 {
 				last = ""
-				l.problem(here, "reading the file", quote(trimmed), "key=value", "")
+				l.problem(here, "reading the file", "a line without = or :", "key=value", "a line that goes on with the value above it is indented")
 				continue
 			}
 			if cur == nil {
@@ -142,6 +143,10 @@ func (l *loader) readProperties(data []byte) []*stanza {
 			}
 			cur.keys[last] = p
 		}
+	}
+	if len(out) > maxEntries {
+		l.problem(out[maxEntries].at, "reading the file", fmt.Sprintf("%d stanzas", len(out)), fmt.Sprintf("at most %d", maxEntries), "")
+		return nil
 	}
 	return out
 }
@@ -182,11 +187,15 @@ func (s *stanza) sorted() []property {
 
 // translate gives the settings that a stanza stands for.
 func (l *loader) translate(s *stanza) layer {
-	out := layer{}
+	// An empty dbConfig makes no database, whatever a preset would make.
+	out := layer{"database.config": text("", s.at)}
 	known := propertyNames()
 	kept := []string{}
 	for _, p := range s.sorted() {
 		i := slices.IndexFunc(properties, func(k struct{ name, to string }) bool { return strings.EqualFold(k.name, p.name) })
+		if i < 0 && l.full() {
+			continue
+		}
 		if i < 0 {
 			hint := didYouMean(p.name, known)
 			if strings.EqualFold(p.name, "app") || strings.EqualFold(p.name, "env") {
@@ -196,6 +205,9 @@ func (l *loader) translate(s *stanza) layer {
 			continue
 		}
 		if p.text == "" {
+			if properties[i].name == "dbConfig" {
+				out["database.config"] = text("", p.at)
+			}
 			continue
 		}
 		name, to := properties[i].name, properties[i].to
@@ -222,6 +234,11 @@ func (l *loader) translate(s *stanza) layer {
 			}
 		case to != "":
 			l.one(out, name, to, p)
+			if v := out[to]; name == "forwardedCookies" && contains(v.list, "cookiescomment_author_*") && !contains(v.list, "comment_author_*") {
+				v.list = append(v.list, text("comment_author_*", p.val))
+				out[to] = v
+				l.note("forwardedCookies: cookiescomment_author_* is the template's misspelling of comment_author_*, which is forwarded too")
+			}
 		}
 	}
 	if len(kept) > 0 {
@@ -246,7 +263,7 @@ func (l *loader) one(out layer, name, to string, p property) {
 		v, err = fromText(k, p.text, p.val)
 	}
 	if err != nil {
-		l.problem(p.val, name, "what is no list: "+strings.TrimPrefix(err.Error(), "got "), "", "")
+		l.problem(p.val, name, strings.TrimPrefix(err.Error(), "got "), "", "")
 		return
 	}
 	l.alias[to] = name
@@ -260,6 +277,10 @@ func (l *loader) one(out layer, name, to string, p property) {
 	}
 	t.put(entry, v)
 	out[to] = t
+}
+
+func contains(list []value, s string) bool {
+	return slices.ContainsFunc(list, func(v value) bool { return v.text == s })
 }
 
 func cleanMount(s string) string {
@@ -293,7 +314,7 @@ func (l *loader) secret(out layer, s *stanza, name string, p property) {
 	if name == "dbSecretName" {
 		if other, ok := s.get("dbSecret"); ok {
 			if other.text != p.text {
-				l.problem(p.val, name, quote(p.text), "the same as dbSecret", fmt.Sprintf("dbSecret on line %d is another; keep one of them", other.at.Line))
+				l.problem(p.val, name, "another name than dbSecret has", fmt.Sprintf("the same (dbSecret, line %d)", other.at.Line), "keep one of the two keys")
 			}
 			return
 		}
@@ -321,8 +342,8 @@ func presetOf(s *stanza) (string, Origin) {
 			hints = append(hints, p)
 		}
 	}
-	app, _, _ := strings.Cut(s.name, "-")
-	hints = slices.Insert(hints, 0, property{text: app, val: s.at})
+	app, _, _ := cutLast(s.name, "-")
+	hints = append(hints, property{text: app, val: s.at})
 	for _, p := range hints {
 		t := strings.ToLower(p.text)
 		switch {

@@ -11,12 +11,12 @@ import (
 // A key is one setting of ringwall.yaml. The loader, the JSON Schema and
 // `config show` all read this table, so they know the same keys.
 type key struct {
-	name string               // dotted: cache.maxTTL
-	doc  string               // a sentence for editors and for help
-	ptr  func(*draft) any     // where its value lies
-	def  string               // the default, as in a flag; empty: none, or worked out from other keys
-	enum []string             // the only words it may be
-	min  int                  // with max: bounds of a number
+	name string           // dotted: cache.maxTTL
+	doc  string           // a sentence for editors and for help
+	ptr  func(*draft) any // where its value lies
+	def  string           // the default, as in a flag; empty: none, or worked out from other keys
+	enum []string         // the only words it may be
+	min  int              // with max: bounds of a number
 	max  int
 	unit string               // "size" or "cpu"; empty: a plain number
 	adds bool                 // a list in the file is added to the preset's: walls grow, they are not replaced
@@ -101,13 +101,13 @@ func edgeKeys() []key {
 		{name: "edge.keyFile", doc: "The certificate's private key in PEM.", ptr: func(d *draft) any { return &d.Edge.KeyFile }, path: true},
 		{name: "edge.managedRules", doc: "Names of AWS managed rule groups; here each selects the rules that do the same.", ptr: func(d *draft) any { return &d.Edge.ManagedRules },
 			def: "AWSManagedRulesAmazonIpReputationList,AWSManagedRulesKnownBadInputsRuleSet,AWSManagedRulesCommonRuleSet,AWSManagedRulesSQLiRuleSet,AWSManagedRulesLinuxRuleSet", test: isManagedRule},
-		{name: "waf.off", doc: "Only for benchmarks: no request is inspected, and every control of the WAF is unknown.", ptr: func(d *draft) any { return &d.Edge.WAF.Off }, def: "false"},
+		{name: "waf.disabled", doc: "Only for benchmarks: no request is inspected, and every control of the WAF is unknown.", ptr: func(d *draft) any { return &d.Edge.WAF.Off }, def: "false"},
 		{name: "waf.paranoia", doc: "Paranoia level of the core rule set.", ptr: func(d *draft) any { return &d.Edge.WAF.Paranoia }, def: "1", min: 1, max: 4},
 		{name: "waf.detectOnly", doc: "Log what would be refused, and let it pass.", ptr: func(d *draft) any { return &d.Edge.WAF.DetectOnly }, def: "false"},
 		{name: "waf.adminPlugins", doc: "Exclusion sets of the administrators' profile.", ptr: func(d *draft) any { return &d.Edge.WAF.AdminPlugins }, enum: []string{PresetWordPress, PresetNodeRED}},
 		{name: "waf.adminBodySkips", doc: "Path prefixes whose bodies the administrators' profile does not inspect.", ptr: func(d *draft) any { return &d.Edge.WAF.AdminBodySkips }, test: isRooted, adds: true},
 		{name: "waf.exclusions", doc: "Rules that are switched off for one target on one path, each with its reason.", ptr: func(d *draft) any { return &d.Edge.WAF.Exclusions }},
-		{name: "cache.off", doc: "Store nothing.", ptr: func(d *draft) any { return &d.Edge.Cache.Off }, def: "false"},
+		{name: "cache.disabled", doc: "Store nothing.", ptr: func(d *draft) any { return &d.Edge.Cache.Off }, def: "false"},
 		{name: "cache.minTTL", doc: "The shortest time an answer that may be stored is kept.", ptr: func(d *draft) any { return &d.Edge.Cache.MinTTL }, def: "0s"},
 		{name: "cache.defaultTTL", doc: "How long an answer that says nothing of caching is kept.", ptr: func(d *draft) any { return &d.Edge.Cache.DefaultTTL }, def: "0s"},
 		{name: "cache.maxTTL", doc: "The longest time an answer is kept.", ptr: func(d *draft) any { return &d.Edge.Cache.MaxTTL }, def: "24h"},
@@ -128,6 +128,7 @@ func insideKeys() []key {
 		{name: "balancer.healthPath", doc: "What each instance is asked to see that it is well.", ptr: func(d *draft) any { return &d.Balancer.HealthPath }, def: "/", test: isRooted},
 		{name: "balancer.healthInterval", doc: "Time between two such questions.", ptr: func(d *draft) any { return &d.Balancer.HealthInterval }, def: "1s", min: 1},
 		{name: "balancer.drainTimeout", doc: "How long an instance that goes may finish its requests.", ptr: func(d *draft) any { return &d.Balancer.DrainTimeout }, def: "10s"},
+		{name: "balancer.startTimeout", doc: "How long the app may take until it is healthy for the first time.", ptr: func(d *draft) any { return &d.Balancer.StartTimeout }, def: "60s"},
 		{name: "balancer.scaleInFlight", doc: "Requests in flight per instance above which one is added.", ptr: func(d *draft) any { return &d.Balancer.ScaleInFlight }, def: "8", min: 1, max: 1e6},
 		{name: "balancer.scaleLatency", doc: "Median time to the first byte above which an instance is added.", ptr: func(d *draft) any { return &d.Balancer.ScaleLatency }, def: "500ms", min: 1},
 
@@ -136,8 +137,8 @@ func insideKeys() []key {
 
 		{name: "routes.docroot", doc: "Where static files and scripts lie, relative to the tree; - for none.", ptr: func(d *draft) any { return &d.Webserver.Docroot }},
 		{name: "routes.front", doc: "For php: the script that answers what no file matches.", ptr: func(d *draft) any { return &d.Webserver.Front }},
-		{name: "routes.admin", doc: "Refused on fleet: exact paths, /dir/* and *.ext.", ptr: func(d *draft) any { return &d.Webserver.AdminRoutes }, adds: true, test: isRoute},
-		{name: "routes.public", doc: "Exceptions to admin that fleet serves.", ptr: func(d *draft) any { return &d.Webserver.Public }, test: isRoute},
+		{name: "routes.admin", doc: "Refused on fleet: exact paths, /dir/*, *.ext, and ?key=value for what a query or a form says.", ptr: func(d *draft) any { return &d.Webserver.AdminRoutes }, adds: true, test: isRoute},
+		{name: "routes.public", doc: "Exceptions to admin that fleet serves.", ptr: func(d *draft) any { return &d.Webserver.Public }, test: isPublic},
 		{name: "routes.denied", doc: "Refused on every tier.", ptr: func(d *draft) any { return &d.Webserver.Denied }, adds: true, test: isRoute,
 			def: "/.git/*,/.svn/*,/.hg/*,*.env,*.htaccess,*.htpasswd,*.log,*.sql,*.bak,*.swp"},
 		{name: "routes.foldCase", doc: "Match without regard to letter case.", ptr: func(d *draft) any { return &d.Webserver.FoldCase }, def: "false"},

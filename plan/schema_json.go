@@ -95,7 +95,11 @@ func groupSchema(prefix string) obj {
 }
 
 func (k *key) schema() obj {
-	o := obj{{"description", k.doc}}
+	doc := k.doc
+	if k.adds {
+		doc += " They are added to the preset's."
+	}
+	o := obj{{"description", doc}}
 	if k.def != "" {
 		o = append(o, pair{"default", k.def})
 	}

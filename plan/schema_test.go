@@ -123,6 +123,11 @@ func TestTableOfKeys(t *testing.T) {
 			t.Errorf("%s and %s share the variable %s", old, k.name, envName(k.name))
 		}
 		seen[envName(k.name)] = k.name
+		for word := range strings.SplitSeq(k.name, ".") {
+			if slices.Contains([]string{"y", "n", "yes", "no", "on", "off", "true", "false", "null"}, word) {
+				t.Errorf("%s: older readers of YAML take %q for a bool", k.name, word)
+			}
+		}
 		if len(under(k.name)) > 0 && k.shape() != tableValue {
 			t.Errorf("%s is a key and a group", k.name)
 		}

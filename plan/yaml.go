@@ -21,11 +21,10 @@ const (
 
 // A document is a ringwall.yaml, before anything is merged.
 type document struct {
-	base    layer
-	std     string // the environment that is meant when none is named
-	stdAt   Origin
-	envs    []*environment
-	problem bool
+	base  layer
+	std   string // the environment that is meant when none is named
+	stdAt Origin
+	envs  []*environment
 }
 
 type environment struct {
@@ -149,6 +148,9 @@ func (l *loader) flatten(into layer, n *yaml.Node, prefix string, depth int, met
 
 // unknown reports a key that nothing reads, with the nearest that something does.
 func (l *loader) unknown(at Origin, in, word string, known []string) {
+	if l.full() {
+		return
+	}
 	doing := "reading the file"
 	if in != "" {
 		doing = in
@@ -287,6 +289,14 @@ func (l *loader) plain(n *yaml.Node, depth int) bool {
 		l.problem(l.at(n), "reading the file", "the tag "+n.Tag, "plain values", "")
 		return false
 	}
+	entries := len(n.Content)
+	if n.Kind == yaml.MappingNode {
+		entries /= 2
+	}
+	if entries > maxEntries {
+		l.problem(l.at(n), "reading the file", fmt.Sprintf("%d entries", entries), fmt.Sprintf("at most %d", maxEntries), "")
+		return false
+	}
 	for _, c := range n.Content {
 		if !l.plain(c, depth+1) {
 			return false
@@ -320,6 +330,8 @@ func (l *loader) syntax(err error) {
 		want, hint = "plain values", `write "*" in quotes for everybody`
 	case strings.Contains(msg, "mapping values are not allowed"):
 		want, hint = "one key on a line", "put a text that holds a colon in quotes, and check the indentation"
+	case strings.Contains(msg, "unexpected end of stream"):
+		want, hint = "the quote or bracket that closes a value", "look for the one that opens it"
 	case strings.Contains(msg, "cannot start any token"):
 		want, hint = "plain values", "put a text that starts with @, ` or % in quotes"
 	}

@@ -18,7 +18,7 @@ type Browser struct {
 	stop func()
 }
 
-// OpenBrowser starts Chromium, which talks to nobody but the sites it is shown.
+// OpenBrowser starts Chromium, which talks to this machine only.
 // It takes any certificate: what a certificate must be is tested elsewhere.
 // width is of the window in CSS pixels: 390 for a phone.
 func OpenBrowser(ctx context.Context, width int) (*Browser, error) {
@@ -41,6 +41,7 @@ func OpenBrowser(ctx context.Context, width int) (*Browser, error) {
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.IgnoreCertErrors, chromedp.NoFirstRun,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1 , EXCLUDE 127.0.0.2"),
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("no-proxy-server", true),
 		chromedp.Env("HOME="+dir), chromedp.WSURLReadTimeout(40*time.Second))
 	actx, cancelA := chromedp.NewExecAllocator(ctx, opts...)
@@ -61,9 +62,9 @@ func OpenBrowser(ctx context.Context, width int) (*Browser, error) {
 // Close ends Chromium and removes its profile.
 func (b *Browser) Close() { b.stop() }
 
-// Do runs actions, for at most a minute and a half.
+// Do runs actions, for at most half a minute.
 func (b *Browser) Do(a ...chromedp.Action[chromedp.Void]) error {
-	ctx, cancel := context.WithTimeout(b.ctx, 90*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
 	defer cancel()
 	return chromedp.Do(ctx, a...)
 }
@@ -102,15 +103,16 @@ func (b *Browser) PublishWordPress(base string, c Credentials, title, file strin
 }
 
 func (b *Browser) publishWordPress(base string, c Credentials, title string) (string, error) {
-	err := b.Do(
-		chromedp.Navigate(base+"/wp-login.php"),
-		chromedp.WaitVisible("#user_login"),
-		chromedp.SetValue("#user_login", c.Username),
-		chromedp.SetValue("#user_pass", c.Password),
-		chromedp.Click("#wp-submit"),
-		chromedp.WaitVisible("#wpadminbar"),
-		chromedp.Navigate(base+"/wp-admin/post-new.php"),
-		chromedp.WaitReady(".edit-post-header"),
+	const panel = ".editor-post-publish-panel"
+	err := b.steps(
+		step{"opening the login", chromedp.Navigate(base + "/wp-login.php")},
+		step{"waiting for the form", chromedp.WaitVisible("#user_login")},
+		step{"typing the name", chromedp.SetValue("#user_login", c.Username)},
+		step{"typing the password", chromedp.SetValue("#user_pass", c.Password)},
+		step{"logging in", chromedp.Click("#wp-submit")},
+		step{"waiting for the dashboard", chromedp.WaitReady("#wpadminbar")},
+		step{"opening the editor", chromedp.Navigate(base + "/wp-admin/post-new.php")},
+		step{"waiting for the editor", chromedp.WaitReady(".edit-post-header")},
 	)
 	if err != nil {
 		return "", err
@@ -119,22 +121,35 @@ func (b *Browser) publishWordPress(base string, c Credentials, title string) (st
 	if _, err := b.Eval(`wp.data.dispatch('core/preferences').set('core/edit-post', 'welcomeGuide', false), ''`); err != nil {
 		return "", err
 	}
-	err = b.Do(
-		chromedp.WaitNotPresent(".components-modal__frame"),
-		chromedp.WaitVisible(".editor-post-title__input"),
-		chromedp.Click(".editor-post-title__input"),
-		chromedp.SendKeys(".editor-post-title__input", title+"\rWritten in a real browser."),
-		chromedp.WaitEnabled(".editor-post-publish-panel__toggle"),
-		chromedp.Click(".editor-post-publish-panel__toggle"),
-		chromedp.WaitVisible(".editor-post-publish-panel .editor-post-publish-button"),
-		chromedp.Sleep(500*time.Millisecond), // the panel slides in and takes no clicks meanwhile
-		chromedp.Click(".editor-post-publish-panel .editor-post-publish-button"),
-		chromedp.WaitVisible(".post-publish-panel__postpublish-header"),
+	err = b.steps(
+		step{"closing the welcome guide", chromedp.WaitNotPresent(".components-modal__frame")},
+		step{"choosing the title", chromedp.Click(".editor-post-title__input")},
+		step{"typing", chromedp.SendKeys(".editor-post-title__input", title+"\rWritten in a real browser.")},
+		step{"asking to publish", chromedp.Click(".editor-post-publish-panel__toggle")},
+		step{"waiting for the panel", chromedp.WaitVisible(panel + " .editor-post-publish-button")},
+		step{"letting it slide in", chromedp.Sleep(500 * time.Millisecond)}, // it takes no clicks meanwhile
+		step{"publishing", chromedp.Click(panel + " .editor-post-publish-button")},
+		step{"waiting for the answer", chromedp.WaitVisible(".post-publish-panel__postpublish-header")},
 	)
 	if err != nil {
 		return "", err
 	}
 	return b.Eval(`wp.data.select('core/editor').getPermalink()`)
+}
+
+// A step is an action that an error can name.
+type step struct {
+	name   string
+	action chromedp.Action[chromedp.Void]
+}
+
+func (b *Browser) steps(list ...step) error {
+	for _, s := range list {
+		if err := b.Do(s.action); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
 }
 
 // Artefact names a file that a test leaves for people to look at: in

@@ -21,8 +21,8 @@ import (
 // These tests run the real apps without walls, to prove the clients; the same
 // clients then use the apps behind them.
 
-// unprivileged makes a child end with this test's process, not run as root, and
-// be killable with all its own children.
+// unprivileged makes a child not run as root, and be killable with all its own
+// children.
 func unprivileged() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setpgid: true}
 	if os.Geteuid() == 0 {

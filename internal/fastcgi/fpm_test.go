@@ -35,7 +35,7 @@ func fpm(t *testing.T) (c *Client, dir string, dials *atomic.Int32) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, "-F", "-y", conf, "-d", "opcache.enable=0")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if os.Getuid() == 0 {
 		os.Chown(dir, 65534, 65534)
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534, NoSetGroups: true}
@@ -43,7 +43,7 @@ func fpm(t *testing.T) (c *Client, dir string, dials *atomic.Int32) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); cmd.Wait() }) // with its workers
 	for range 200 {
 		if nc, err := net.Dial("unix", sock); err == nil {
 			nc.Close()

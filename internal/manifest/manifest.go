@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 )
 
 // A Manifest is what a tree held when it was scanned, sorted by path.
@@ -29,7 +30,8 @@ type File struct {
 	Path string      `json:"path"` // relative, with slashes
 	Mode fs.FileMode `json:"mode"` // permissions, and whether it is a link
 	Size int64       `json:"size"`
-	Hash string      `json:"sha256"` // of the content, or of a link's target
+	Hash string      `json:"sha256"`        // of the content, or of a link's target
+	Raw  []byte      `json:"raw,omitempty"` // Path in a manifest's file, where JSON cannot hold it
 	stat stamp
 }
 
@@ -264,7 +266,13 @@ type document struct {
 // Save writes a manifest so that a reader sees the old one or the new one whole,
 // also after a power cut.
 func (m *Manifest) Save(name string) error {
-	b, err := json.MarshalIndent(document{format, m.Files}, "", " ")
+	files := slices.Clone(m.Files)
+	for i := range files {
+		if f := &files[i]; !utf8.ValidString(f.Path) {
+			f.Raw = []byte(f.Path)
+		}
+	}
+	b, err := json.MarshalIndent(document{format, files}, "", " ")
 	if err != nil {
 		return fmt.Errorf("writing the manifest: %w", err)
 	}
@@ -319,7 +327,11 @@ func parse(b []byte) (*Manifest, error) {
 	if d.Version != format {
 		return nil, fmt.Errorf("got version %d, want %d", d.Version, format)
 	}
-	for i, f := range d.Files {
+	for i := range d.Files {
+		f := &d.Files[i]
+		if f.Raw != nil {
+			f.Path, f.Raw = string(f.Raw), nil
+		}
 		if f.Path == "." || !fs.ValidPath(strings.ToValidUTF8(f.Path, "?")) {
 			return nil, fmt.Errorf("it is damaged: file %d has the path %q", i+1, f.Path)
 		}

@@ -94,6 +94,8 @@ func TestSpecialFiles(t *testing.T) {
 func TestSaveAndLoad(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "tree/a b\n.php", "x")
+	write(t, dir, "tree/latin\xe9.txt", "x")
+	write(t, dir, "tree/latin\xe8.txt", "x")
 	m := scan(t, filepath.Join(dir, "tree"), nil)
 	name := filepath.Join(dir, "manifest.json")
 	if err := m.Save(name); err != nil {
@@ -131,7 +133,8 @@ func TestWatch(t *testing.T) {
 		return 0
 	}}
 	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx, scan(t, dir, nil), func(n Notice) { notices <- n }) }()
+	from := scan(t, dir, nil)
+	go func() { done <- w.Run(ctx, from, func(n Notice) { notices <- n }) }()
 	for i := range 20 { // a copy in progress
 		write(t, dir, "up/x", strings.Repeat("x", i))
 		write(t, dir, "code.php", strings.Repeat("y", i))

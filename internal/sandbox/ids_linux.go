@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -16,6 +17,16 @@ type identity struct {
 	setid     bool // may take and give other ids
 	setgroups bool // and may drop supplementary groups
 	machine   bool // its ids are the machine's own
+	uids      []idRange
+}
+
+// idRange is a run of ids that the caller's user namespace maps.
+type idRange struct{ first, count uint64 }
+
+func (id identity) mapped(uid int) bool {
+	return slices.ContainsFunc(id.uids, func(r idRange) bool {
+		return uint64(uid) >= r.first && uint64(uid)-r.first < r.count
+	})
 }
 
 func caller() (identity, error) {
@@ -32,11 +43,14 @@ func caller() (identity, error) {
 	if err != nil {
 		return id, err
 	}
-	var in, out, n uint32
-	if _, err := fmt.Sscan(string(b), &in, &out, &n); err != nil {
-		return id, err
+	for line := range strings.Lines(string(b)) {
+		var in, out, n uint64
+		if _, err := fmt.Sscan(line, &in, &out, &n); err != nil {
+			return id, fmt.Errorf("reading /proc/self/uid_map: %w", err)
+		}
+		id.machine = id.machine || in == 0 && out == 0
+		id.uids = append(id.uids, idRange{in, n})
 	}
-	id.machine = in == 0 && out == 0
 	return id, nil
 }
 
@@ -51,6 +65,8 @@ func (id identity) attr(spec *Spec, w *wire) (*syscall.SysProcAttr, error) {
 		uid, gid = id.uid, id.gid
 	case !id.setid:
 		return nil, fmt.Errorf("got id %d, want 0 or the caller's own id %d: this caller may not change ids", uid, id.uid)
+	case !id.mapped(uid):
+		return nil, fmt.Errorf("got id %d, which this user namespace does not map; want 0 or one of /proc/self/uid_map", uid)
 	}
 	if uid == 0 && id.machine {
 		return nil, errors.New("got the machine's root (id 0), want an id of the sandbox's own; set Spec.UID")

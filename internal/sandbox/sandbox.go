@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 )
 
 // A Spec says what one sandboxed program may see and do.
@@ -89,6 +90,20 @@ const (
 	Rlimits
 	Cgroup
 )
+
+var layerNames = []string{"private mounts", "network namespaces", "process namespaces", "user namespaces", "dropped capabilities",
+	"no new privileges", "no nested namespaces", "Landlock", "seccomp", "resource limits", "control groups"}
+
+// String lists the layers' names.
+func (l Layer) String() string {
+	var out []string
+	for i, name := range layerNames {
+		if l&(1<<i) != 0 {
+			out = append(out, name)
+		}
+	}
+	return strings.Join(out, ", ")
+}
 
 // Inner is the user and group id of every sandboxed program, as it sees itself.
 const Inner = 1000

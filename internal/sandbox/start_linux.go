@@ -78,6 +78,9 @@ func Start(spec Spec) (*Process, error) {
 		statusW.Close()
 		return fail("opening /dev/null", err, "")
 	}
+	if id := int(spec.UID); id != 0 && id != who.uid {
+		ownPipes(&spec, id)
+	}
 	files := append(std, specR, statusW)
 	files = append(files, spec.Files...)
 
@@ -95,11 +98,16 @@ func Start(spec Spec) (*Process, error) {
 	p.limit(&spec, w.Limits)
 	step, err, next := p.handOver(specW, &w)
 	if err != nil {
-		p.abort()
+		p.Kill()
+		if exit, werr := p.Wait(); err == errEnded && werr == nil {
+			err = fmt.Errorf("%w: %v", err, exit)
+		}
 		return fail(step, err, next)
 	}
 	return p, nil
 }
+
+var errEnded = errors.New("the process ended before it was done")
 
 // handOver sends the specification and waits until the program runs.
 func (p *Process) handOver(specW *os.File, w *wire) (step string, err error, next string) {
@@ -118,7 +126,7 @@ func (p *Process) handOver(specW *os.File, w *wire) (step string, err error, nex
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return "waiting for its set-up", fmt.Errorf("no answer in %v", startTimeout), ""
 		case err != nil:
-			return "waiting for its set-up", errors.New("the process ended before it was done"),
+			return "waiting for its set-up", errEnded,
 				"does the program's main (or TestMain) call sandbox.Init first?"
 		case s.Step != "":
 			if s.Text != "" {
@@ -159,11 +167,6 @@ func (p *Process) limit(spec *Spec, l Limits) {
 	if err := p.group.Add(p.PID); err != nil {
 		p.Missing = append(p.Missing, err.Error())
 	}
-}
-
-func (p *Process) abort() {
-	p.Kill()
-	p.Wait()
 }
 
 // Wait waits for the program's end and cleans up. It may be called often and
@@ -243,6 +246,19 @@ func stdio(spec *Spec) (std []*os.File, done func(), err error) {
 		std[i] = null
 	}
 	return std, done, nil
+}
+
+// ownPipes gives output pipes to the program's own id: one that opens
+// /dev/stderr again is refused otherwise.
+func ownPipes(spec *Spec, id int) {
+	for _, f := range []*os.File{spec.Stdout, spec.Stderr} {
+		if f == nil {
+			continue
+		}
+		if st, err := f.Stat(); err == nil && st.Mode()&os.ModeNamedPipe != 0 {
+			f.Chown(id, id) // a refusal shows where it matters: in the program
+		}
+	}
 }
 
 func (s *Spec) check() error {

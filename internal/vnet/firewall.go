@@ -5,6 +5,7 @@ package vnet
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -47,7 +48,9 @@ func (n *Net) apply() error {
 		}
 		groups := map[string][]netip.Addr{}
 		for _, h := range n.hosts {
-			groups[h.Group] = append(groups[h.Group], h.Addrs...)
+			for _, a := range h.Addrs {
+				groups[a.Group] = append(groups[a.Group], a.Addr)
+			}
 		}
 		for _, r := range n.rules {
 			for _, six := range []bool{false, true} {
@@ -109,7 +112,11 @@ func (w *writer) allow(c *nftables.Chain, from, to []netip.Addr, six bool, port 
 // spoof drops what comes over a host's cable with an address that is not its own.
 func (w *writer) spoof(c *nftables.Chain, h *Host) {
 	for _, six := range []bool{false, true} {
-		own := family(h.Addrs, six)
+		var all []netip.Addr
+		for _, a := range h.Addrs {
+			all = append(all, a.Addr)
+		}
+		own := family(all, six)
 		e := []expr.Any{
 			&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: ifname(h.link)},
@@ -125,7 +132,7 @@ func (w *writer) spoof(c *nftables.Chain, h *Host) {
 // refuse answers what no rule allowed; quiet groups get silence.
 func (w *writer) refuse(c *nftables.Chain, n *Net) {
 	for _, h := range n.hosts {
-		if n.quiet[h.Group] {
+		if slices.ContainsFunc(h.Addrs, func(a Address) bool { return n.quiet[a.Group] }) {
 			w.rule(c, []expr.Any{
 				&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
 				&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: ifname(h.link)},

@@ -18,6 +18,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,13 +39,20 @@ type Rule struct {
 	Port     uint16
 }
 
-// A Host is one network namespace with its addresses.
+// An Address is one address of a host, and the group whose rules it has.
+type Address struct {
+	Group string
+	Addr  netip.Addr
+}
+
+// A Host is one network namespace with its addresses. It dials from the first
+// address of a family.
 type Host struct {
-	Name, Group string
-	Addrs       []netip.Addr
-	ns          netns.NsHandle
-	file        *os.File
-	link        string // the hub's end of its cable
+	Name  string
+	Addrs []Address
+	ns    netns.NsHandle
+	file  *os.File
+	link  string // the hub's end of its cable
 }
 
 var gateway = net.IPv4(169, 254, 1, 1)
@@ -71,7 +79,9 @@ func New(quiet ...string) (*Net, error) {
 			sysctl("net/ipv4/conf/default/rp_filter", "1", true),
 			sysctl("net/ipv4/conf/all/accept_redirects", "0", true),
 			sysctl("net/ipv4/conf/all/send_redirects", "0", true),
-			sysctl("net/ipv4/icmp_ratelimit", "0", false),
+			sysctl("net/ipv4/icmp_ratelimit", "0", false), // every refusal is answered
+			sysctl("net/ipv4/icmp_msgs_per_sec", "1000000", false),
+			sysctl("net/ipv4/icmp_msgs_burst", "100000", false),
 			sysctl("net/ipv6/icmp/ratelimit", "0", false),
 			sysctl("net/ipv6/conf/default/accept_dad", "0", false),
 			sysctl("net/mptcp/enabled", "0", false),
@@ -83,29 +93,50 @@ func New(quiet ...string) (*Net, error) {
 	return n, n.apply()
 }
 
-// Add makes a host with its addresses. Nothing may reach it, and it may reach
-// nothing, until a rule names its group.
-func (n *Net) Add(name, group string, addrs ...netip.Addr) (*Host, error) {
+// A Spec names a host that is to be made, with its addresses.
+type Spec struct {
+	Name  string
+	Addrs []Address
+}
+
+// Add makes hosts with their addresses, all or none. Nothing may reach them, and
+// they may reach nothing, until a rule names their groups.
+func (n *Net) Add(specs ...Spec) ([]*Host, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, h := range n.hosts {
-		if h.Name == name {
-			return nil, fmt.Errorf("adding host %s: it exists", name)
+	var made []*Host
+	undo := func(err error) ([]*Host, error) {
+		for _, h := range made {
+			n.unwire(h)
 		}
+		n.hosts = slices.DeleteFunc(n.hosts, func(h *Host) bool { return slices.Contains(made, h) })
+		return nil, err
 	}
-	n.serial++
-	h := &Host{Name: name, Group: group, Addrs: addrs, link: fmt.Sprintf("h%d", n.serial)}
-	if err := n.wire(h); err != nil {
-		n.unwire(h)
-		return nil, fmt.Errorf("adding host %s: %w", name, err)
+	for _, s := range specs {
+		if slices.ContainsFunc(n.hosts, func(h *Host) bool { return h.Name == s.Name }) {
+			return undo(fmt.Errorf("adding host %s: it exists", s.Name))
+		}
+		n.serial++
+		h := &Host{Name: s.Name, Addrs: s.Addrs, link: fmt.Sprintf("h%d", n.serial)}
+		made = append(made, h)
+		n.hosts = append(n.hosts, h)
 	}
-	n.hosts = append(n.hosts, h)
+	var g errgroup.Group
+	for _, h := range made {
+		g.Go(func() error {
+			if err := n.wire(h); err != nil {
+				return fmt.Errorf("adding host %s: %w", h.Name, err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return undo(err)
+	}
 	if err := n.apply(); err != nil {
-		n.unwire(h)
-		n.hosts = n.hosts[:len(n.hosts)-1]
-		return nil, fmt.Errorf("adding host %s to the firewall: %w", name, err)
+		return undo(fmt.Errorf("adding hosts to the firewall: %w", err))
 	}
-	return h, nil
+	return made, nil
 }
 
 // Remove takes a host away. Its namespace ends with the last process in it.
@@ -181,7 +212,8 @@ func (n *Net) wire(h *Host) error {
 		if err := inside.LinkSetUp(far); err != nil {
 			return err
 		}
-		for _, a := range h.Addrs {
+		for _, x := range h.Addrs {
+			a := x.Addr
 			if err := inside.AddrAdd(far, address(a)); err != nil {
 				return fmt.Errorf("giving address %s: %w", a, err)
 			}
@@ -232,7 +264,7 @@ func (n *Net) unwire(h *Host) {
 }
 
 func (h *Host) has6() bool {
-	return slices.ContainsFunc(h.Addrs, func(a netip.Addr) bool { return a.Is6() })
+	return slices.ContainsFunc(h.Addrs, func(a Address) bool { return a.Addr.Is6() })
 }
 
 func single(a netip.Addr) *net.IPNet {

@@ -85,24 +85,28 @@ func TestFirewall(t *testing.T) {
 		{"edge", "edge", "10.0.0.10"}, {"fleet/1", "fleet", "10.0.1.100"}, {"fleet/2", "fleet", "10.0.1.101"},
 		{"db", "db", "10.0.2.10"}, {"visitor", "internet", "198.51.100.7"},
 	} {
-		addrs := []netip.Addr{ip(h.addr)}
+		addrs := []Address{{h.group, ip(h.addr)}}
 		if h.name == "edge" {
-			addrs = append(addrs, ip("fd72::10"))
+			addrs = append(addrs, Address{"edge", ip("fd72::10")}, Address{"balancer", ip("10.0.0.20")})
 		}
 		if h.name == "visitor" {
-			addrs = append(addrs, ip("2001:db8::7"))
+			addrs = append(addrs, Address{"internet", ip("2001:db8::7")})
 		}
-		if hosts[h.name], err = n.Add(h.name, h.group, addrs...); err != nil {
+		made, err := n.Add(Spec{h.name, addrs})
+		if err != nil {
 			t.Fatal(err)
 		}
+		hosts[h.name] = made[0]
 	}
 	for _, h := range hosts {
 		for _, p := range []uint16{443, 80, 5432} {
-			serve(t, h, h.Addrs[0], p)
+			serve(t, h, h.Addrs[0].Addr, p)
 		}
 	}
 	serve(t, hosts["edge"], ip("fd72::10"), 443)
-	if err := n.Allow([]Rule{{"internet", "edge", 443}, {"edge", "fleet", 80}, {"fleet", "db", 5432}}); err != nil {
+	serve(t, hosts["edge"], ip("10.0.0.20"), 8080)
+	serve(t, hosts["edge"], ip("10.0.0.10"), 8080)
+	if err := n.Allow([]Rule{{"internet", "edge", 443}, {"edge", "fleet", 80}, {"fleet", "db", 5432}, {"fleet", "balancer", 8080}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -123,6 +127,8 @@ func TestFirewall(t *testing.T) {
 		{"fleet/1", "10.0.0.10:443", syscall.EHOSTUNREACH},
 		{"fleet/1", "169.254.1.1:80", syscall.EHOSTUNREACH}, // the hub itself
 		{"fleet/1", "169.254.169.254:80", syscall.EHOSTUNREACH},
+		{"fleet/1", "10.0.0.20:8080", nil},
+		{"fleet/1", "10.0.0.10:8080", syscall.EHOSTUNREACH}, // another address of the same host
 		{"db", "10.0.1.100:80", syscall.EHOSTUNREACH},
 		{"db", "1.1.1.1:443", syscall.EHOSTUNREACH},
 	} {

@@ -33,6 +33,14 @@ func (a *attempt) release() {
 	}
 }
 
+// end is called when the handler returns.
+func (a *attempt) end() {
+	if a.body != nil {
+		a.body.done.Store(true)
+	}
+	a.release()
+}
+
 // errGone is why a request was cut: its instance was drained and ran out of time.
 var errGone = errors.New("the instance was taken away")
 
@@ -59,6 +67,9 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 		a.rec.Target, a.rec.Instance = be.target, be.Name
 		start := a.rec.Now()
 		a.rec.Sent = start
+		if a.body != nil {
+			req.Body = a.body // as it was before a failed try closed it
+		}
 		resp, err := be.transport.RoundTrip(req)
 		if err == nil {
 			a.rec.First = a.rec.Now()
@@ -131,10 +142,14 @@ func dialFailed(err error) bool {
 type keptBody struct {
 	io.ReadCloser
 	read atomic.Bool
+	done atomic.Bool // the handler has ended
 	err  atomic.Pointer[error]
 }
 
 func (b *keptBody) Read(p []byte) (int, error) {
+	if b.done.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	b.read.Store(true)
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {

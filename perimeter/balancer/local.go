@@ -145,7 +145,7 @@ func viewerOf(r *http.Request) (netip.Addr, bool) {
 // not be safe to ask another.
 func (b *Balancer) forward(w http.ResponseWriter, r *http.Request, rec *proxy.Record, tier string) error {
 	a := &attempt{b: b, rec: rec, tier: tier}
-	defer a.release()
+	defer a.end()
 	if r.Body != nil && r.Body != http.NoBody {
 		a.body = &keptBody{ReadCloser: r.Body}
 		r.Body = a.body

@@ -58,6 +58,7 @@ func TestKill(t *testing.T) {
 func TestInitKilled(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e plan.Engine) {
 		x := newSite(t, e, nil)
+		x.fresh = true
 		for _, after := range []time.Duration{30 * time.Millisecond, 120 * time.Millisecond} {
 			ctx, cancel := context.WithTimeout(t.Context(), after)
 			err := x.Init(ctx)

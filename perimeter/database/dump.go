@@ -252,6 +252,12 @@ func (m *mysql) restore(ctx context.Context, r io.Reader) (err error) {
 	}), io.Discard)
 }
 
+// myOptions is an options file for MariaDB's client programs.
+func myOptions(s plan.Secret) []byte {
+	quote := func(v string) string { return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(v) + `"` }
+	return []byte("[client]\nuser=" + quote(s.Username) + "\npassword=" + quote(s.Password) + "\n")
+}
+
 var myDefiner = regexp.MustCompile("DEFINER=`[^`]*`@`[^`]*`")
 
 // filter passes a text on line by line. A line has no bound in length: a dump

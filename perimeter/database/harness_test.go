@@ -11,8 +11,10 @@ import (
 	"os/exec"
 	osuser "os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -70,6 +72,44 @@ type site struct {
 	log  *os.File
 	done chan error
 	said []string
+
+	fresh bool // initialises its own data directory
+}
+
+// initialised holds a data directory of each engine, made once for all tests.
+var initialised struct {
+	sync.Mutex
+	dir map[plan.Engine]string
+}
+
+// borrow copies an initialised data directory into place.
+func (x *site) borrow() {
+	x.t.Helper()
+	if _, err := os.Lstat(x.host(liveDir)); err == nil || x.fresh || perimeter.CanTakeDown {
+		return
+	}
+	initialised.Lock()
+	defer initialised.Unlock()
+	e := x.plan.Database.Engine
+	from := initialised.dir[e]
+	if from == "" {
+		x.must(x.Init(x.t.Context()))
+		base, err := os.MkdirTemp("", "ringwall-db-made-")
+		x.must(err)
+		from = filepath.Join(base, liveDir)
+		if out, err := exec.Command("cp", "-a", x.host(liveDir), from).CombinedOutput(); err != nil {
+			x.t.Fatalf("%v: %s", err, out)
+		}
+		if initialised.dir == nil {
+			initialised.dir = map[plan.Engine]string{}
+		}
+		initialised.dir[e] = from
+		return
+	}
+	x.must(x.ownDir(x.dirs.Data))
+	if out, err := exec.Command("cp", "-a", from, x.host(liveDir)).CombinedOutput(); err != nil {
+		x.t.Fatalf("%v: %s", err, out)
+	}
 }
 
 func testPlan(e plan.Engine, port uint16) *plan.Plan {
@@ -138,6 +178,7 @@ func newSite(t *testing.T, e plan.Engine, edit func(*plan.Plan)) *site {
 
 func (x *site) start() {
 	x.t.Helper()
+	x.borrow()
 	if err := x.Init(x.t.Context()); err != nil {
 		x.t.Fatal(err)
 	}
@@ -168,6 +209,14 @@ func (x *site) kill() {
 	syscall.Kill(-x.proc.Process.Pid, syscall.SIGKILL)
 	<-x.done
 	x.proc = nil
+	// PostgreSQL's children have process groups of their own, and end by
+	// themselves a moment later. In a sandbox the kernel ends them.
+	for start := time.Now(); time.Since(start) < 5*time.Second; time.Sleep(5 * time.Millisecond) {
+		dirs, _ := filepath.Glob("/proc/[0-9]*/cwd")
+		if !slices.ContainsFunc(dirs, func(d string) bool { to, _ := os.Readlink(d); return to == x.host(liveDir) }) {
+			return
+		}
+	}
 }
 
 func (x *site) must(err error) {

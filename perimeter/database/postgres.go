@@ -121,7 +121,6 @@ func (p *postgres) command() []string {
 		{"port", strconv.Itoa(int(p.s.plan.Database.Port))},
 		{"unix_socket_directories", p.s.dirs.InsideRun},
 		{"unix_socket_permissions", "0700"},
-		{"external_pid_file", ""},
 		{"hba_file", p.s.inside("pg_hba.conf")},
 		{"ident_file", p.s.inside("pg_ident.conf")},
 		{"password_encryption", "scram-sha-256"},

@@ -1,14 +1,11 @@
 package database
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
+	"io"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -23,114 +20,82 @@ var (
 	ErrConnect = errors.New("no connection to the database")
 )
 
-// Query runs SQL with a tier's credentials through the system's client program,
-// from where the caller stands, and returns the rows: cells split by tabs. The
-// password travels in a 0600 file in a directory that is removed afterwards.
-// A refusal by the server is ErrDenied; no session at all is ErrLogin or ErrConnect.
+// Query runs SQL, one statement or several, with a tier's credentials from where
+// the caller stands, and returns the rows: cells split by tabs. It speaks to the
+// server itself, since inside an app's walls no client program may be started. It
+// is for probes: without TLS, and only with the ways to log in that our servers
+// use. A refusal by the server is ErrDenied; no session at all is ErrLogin or
+// ErrConnect, which keeps the system's error.
 func Query(ctx context.Context, secret plan.Secret, sql string) (string, error) {
-	dir, err := os.MkdirTemp("", "ringwall-query-")
-	if err != nil {
-		return "", fmt.Errorf("preparing a query: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	file := filepath.Join(dir, "credentials")
-	port := strconv.Itoa(int(secret.Port))
-	var args, env []string
-	var content []byte
+	var speak func(io.ReadWriter, plan.Secret, string) (string, error)
 	switch secret.Engine {
 	case plan.Postgres:
-		content = []byte("*:*:*:*:" + strings.NewReplacer(`\`, `\\`, `:`, `\:`).Replace(secret.Password) + "\n")
-		args = []string{psqlProgram(), "-X", "-w", "-A", "-t", "-q", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose",
-			"-h", secret.Host, "-p", port, "-U", secret.Username, "-d", secret.DBName}
-		env = []string{"PGPASSFILE=" + file, "PGCONNECT_TIMEOUT=5", "PGSSLMODE=prefer"}
+		speak = pgQuery
 	case plan.MySQL:
-		content = myOptions(secret)
-		args = []string{"/usr/bin/mariadb", "--defaults-file=" + file, "--batch", "--skip-column-names", "--loose-skip-print-query-on-error", "--protocol=tcp", "--connect-timeout=5",
-			"--default-character-set=utf8mb4", "--local-infile=1", // the server's refusal is what is asked for, not the client's
-			"--host=" + secret.Host, "--port=" + port, "--database=" + secret.DBName}
+		speak = myQuery
 	default:
 		return "", fmt.Errorf("preparing a query: engine %q, want mysql or postgres", secret.Engine)
 	}
-	if err := os.WriteFile(file, content, 0o600); err != nil {
-		return "", fmt.Errorf("preparing a query: %w", err)
+	d := net.Dialer{Timeout: 5 * time.Second}
+	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(secret.Host, strconv.Itoa(int(secret.Port))))
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrConnect, err)
 	}
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = append(env, "PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "HOME="+dir)
-	cmd.Stdin = strings.NewReader(sql)
-	var out bytes.Buffer
-	var said tail
-	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &said, 2*time.Second
-	if err := cmd.Run(); err != nil {
-		var exit *exec.ExitError
-		switch {
-		case ctx.Err() != nil:
-			return "", context.Cause(ctx)
-		case !errors.As(err, &exit):
-			return "", fmt.Errorf("running the database's client program: %w", err)
-		}
-		return "", sortError(secret.Engine, said.String())
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	c.SetDeadline(time.Now().Add(30 * time.Second))
+	out, err := speak(c, secret, sql)
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
 	}
-	return strings.TrimSuffix(out.String(), "\n"), nil
+	return out, err
 }
 
-// psqlProgram is a psql of the newest version: the one in /usr/bin is, on some
-// systems, a script that needs an interpreter.
-func psqlProgram() string {
-	if m, _ := filepath.Glob("/usr/lib/postgresql/*/bin/psql"); len(m) > 0 {
-		return m[len(m)-1]
-	}
-	return "/usr/bin/psql"
+const wireMax = 16 << 20 // bytes of one message, and of an answer
+
+var errTooLong = errors.New("the database's answer is longer than 16 MiB")
+
+// rows collects an answer.
+type rows struct {
+	b strings.Builder
+	n int
 }
 
-// myOptions is an options file for MariaDB's client programs.
-func myOptions(s plan.Secret) []byte {
-	quote := func(v string) string { return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(v) + `"` }
-	return []byte("[client]\nuser=" + quote(s.Username) + "\npassword=" + quote(s.Password) + "\n")
+func (r *rows) row(cells []string) error {
+	line := strings.Join(cells, "\t")
+	if r.b.Len()+len(line) > wireMax {
+		return errTooLong
+	}
+	if r.n++; r.n > 1 {
+		r.b.WriteByte('\n')
+	}
+	r.b.WriteString(line)
+	return nil
 }
 
-var (
-	myError    = regexp.MustCompile(`ERROR (\d+) \([0-9A-Z]+\)( at line \d+)?`)
-	myRefusals = map[string]bool{
-		"1044": true, "1045": true, // database, account (and FILE)
-		"1142": true, "1143": true, "1370": true, // table, column, routine
-		"1227": true,                             // a right of administrators
-		"1290": true, "1148": true, "4166": true, // switched off in the server
-	}
-	pgError = regexp.MustCompile(`(ERROR|FATAL):  ([0-9A-Z]{5}):`)
-)
+// A reader takes values off a message; what is missing makes it bad.
+type reader struct {
+	b   []byte
+	bad bool
+}
 
-// sortError tells a refusal from a failure by the server's own code.
-func sortError(engine plan.Engine, said string) error {
-	kind := error(nil)
-	switch engine {
-	case plan.MySQL:
-		m := myError.FindStringSubmatch(said)
-		switch {
-		case m == nil:
-		case m[2] != "":
-			if myRefusals[m[1]] {
-				kind = ErrDenied
-			}
-		case m[1][0] == '2':
-			kind = ErrConnect
-		default:
-			kind = ErrLogin
-		}
-	case plan.Postgres:
-		m := pgError.FindStringSubmatch(said)
-		switch {
-		case m != nil && m[1] == "ERROR":
-			if m[2] == "42501" {
-				kind = ErrDenied
-			}
-		case strings.Contains(said, "FATAL:"), strings.Contains(said, "no password supplied"):
-			kind = ErrLogin
-		case strings.Contains(said, "connection to server") || strings.Contains(said, "could not translate host name"):
-			kind = ErrConnect
+func (r *reader) take(n int) []byte {
+	if n < 0 || n > len(r.b) {
+		r.bad, r.b = true, nil
+		return nil
+	}
+	v := r.b[:n]
+	r.b = r.b[n:]
+	return v
+}
+
+// text takes a text that ends in a zero byte.
+func (r *reader) text() string {
+	for i, c := range r.b {
+		if c == 0 {
+			return string(r.take(i + 1)[:i])
 		}
 	}
-	if kind == nil {
-		return errors.New(said)
-	}
-	return fmt.Errorf("%w: %s", kind, said)
+	r.bad, r.b = true, nil
+	return ""
 }

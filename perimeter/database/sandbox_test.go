@@ -17,7 +17,11 @@ import (
 // TestMain lets the test binary set sandboxes up.
 func TestMain(m *testing.M) {
 	sandbox.Init()
-	os.Exit(m.Run())
+	code := m.Run()
+	for _, dir := range initialised.dir {
+		os.RemoveAll(filepath.Dir(dir))
+	}
+	os.Exit(code)
 }
 
 // walled runs programs inside the server's walls, as a site does. The network is

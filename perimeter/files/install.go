@@ -24,6 +24,9 @@ type Options struct {
 	// is replaced by a copy of what it leads to. All other links stay links; inside
 	// an instance those that lead out of the tree lead nowhere.
 	Follow []string
+
+	// Fill puts what is not in the plan's source into a new tree; nil: nothing.
+	Fill func(dir string) error
 }
 
 // Install makes the site's tree at the first up: a copy of the plan's source, or
@@ -55,6 +58,17 @@ func Install(p *plan.Plan, state string, o Options) (made bool, err error) {
 	if p.Files.Source != "" {
 		if err := Copy(p.Files.Source, temp, state, o); err != nil {
 			return false, err
+		}
+	}
+	if o.Fill != nil {
+		if err := o.Fill(temp); err != nil {
+			return false, err
+		}
+		err := filepath.WalkDir(temp, func(name string, _ fs.DirEntry, err error) error {
+			return errors.Join(err, owner(name, o))
+		})
+		if err != nil {
+			return false, fmt.Errorf("installing the files: %w", err)
 		}
 	}
 	if err := prepare(p, temp, o); err != nil {

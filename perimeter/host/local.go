@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/perimeter"
@@ -82,6 +83,19 @@ func own(spec *sandbox.Spec) {
 		accounts(spec)
 	}
 	spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: exe, Target: Binary, Exec: true})
+}
+
+// Visit shows our binary inside the walls of another program, for a probe.
+func Visit(spec *sandbox.Spec) error {
+	if slices.ContainsFunc(spec.Mounts, func(m sandbox.Mount) bool { return m.Target == Binary }) {
+		return nil
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program: %w", err)
+	}
+	spec.Mounts = append(slices.Clone(spec.Mounts), sandbox.Mount{Source: exe, Target: Binary, Exec: true})
+	return nil
 }
 
 // etc is what programs read of /etc: no accounts, no keys, no names of the machine.

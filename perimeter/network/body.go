@@ -35,13 +35,15 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	start := time.Now()
 	b.deadline(start.Add(b.window - b.waited))
 	n, err := b.ReadCloser.Read(p)
-	b.deadline(time.Time{})
 	b.waited += time.Since(start)
 	b.n += int64(n)
 	if b.n >= b.need {
 		b.n, b.waited = 0, 0
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) || err == nil && b.waited >= b.window {
+	if !errors.Is(err, os.ErrDeadlineExceeded) && (err != nil || b.waited < b.window) {
+		b.deadline(time.Time{})
+	} else {
+		b.deadline(start) // and the server reads no more of it either
 		err = &proxy.Refusal{Status: http.StatusRequestTimeout, Control: "network/slow-body", Reason: "the request's body came too slowly"}
 	}
 	if err != nil {

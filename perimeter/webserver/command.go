@@ -58,6 +58,7 @@ func newCommand(_ *server, app App) func(http.ResponseWriter, *http.Request, *qu
 			u.Scheme, u.Host = "http", "app"
 			u.Path, u.RawPath = q.path, ""
 			pr.Out.Host = pr.In.Host
+			pr.Out.Trailer = nil
 			h := pr.Out.Header
 			h["X-Forwarded-For"] = []string{q.viewer}
 			h["X-Forwarded-Proto"] = []string{"https"}
@@ -81,6 +82,12 @@ func newCommand(_ *server, app App) func(http.ResponseWriter, *http.Request, *qu
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) { w.(*answer).err = err },
 	}
 	return func(w http.ResponseWriter, r *http.Request, q *question) error {
+		// Behind any other upgrade (h2c) lies a connection on which requests would
+		// reach the app past the route table.
+		if up := r.Header["Upgrade"]; len(up) > 0 && (len(up) > 1 || !strings.EqualFold(up[0], "websocket") || r.Method != http.MethodGet) {
+			delete(r.Header, "Upgrade")
+			delete(r.Header, "Http2-Settings")
+		}
 		a := &answer{ResponseWriter: w}
 		rp.ServeHTTP(a, r.WithContext(context.WithValue(r.Context(), questionKey{}, q)))
 		switch {

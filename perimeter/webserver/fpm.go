@@ -71,7 +71,7 @@ func FPM(p *plan.Plan, tier, conf string, o FPMOptions) (text string, args []str
 	set("process_control_timeout", "10s")
 	b.WriteString("\n[app]\n")
 	set("listen", o.Socket)
-	set("listen.mode", "0600")
+	set("listen.mode", "0666")
 	set("listen.backlog", 511)
 	n := Children(p, tier)
 	set("pm.max_children", n)

@@ -24,7 +24,6 @@ type php struct {
 	app     App
 	docroot string // as PHP sees it
 	front   string // URL path of the front script; empty: none
-	port    string // of the public site
 	maxBody int64
 }
 

@@ -149,6 +149,9 @@ func (q *query) at(rd *reading) bool {
 
 // says judges a value in every spelling that an app could take for a route.
 func (q *query) says(value string) bool {
+	if value == "" {
+		return glob(q.value, "")
+	}
 	value = strings.ReplaceAll(value, "+", " ")
 	if len(value) > maxPath {
 		return true

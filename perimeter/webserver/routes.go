@@ -1,8 +1,10 @@
 package webserver
 
 import (
+	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/ringwall/ringwall/perimeter"
@@ -37,35 +39,18 @@ func newRoutes(p *plan.Plan, tier string) (*routes, error) {
 	}
 	w := p.Webserver
 	r := &routes{php: p.Kind == plan.PHP, exact: !w.FoldCase}
-	add := func(list string, dst *[]pattern, text []string, keepCase bool) error {
-		for _, s := range text {
-			if strings.Contains(s, "?") {
-				if list == "public" {
-					return fmt.Errorf("building the route table: public route %q: an exception cannot have a query; name the path alone", s)
-				}
-				q, err := newQuery(s)
-				if err != nil {
-					return fmt.Errorf("building the route table: %s route %q: %w", list, s, err)
-				}
-				r.queries = append(r.queries, q)
-				continue
-			}
-			q, err := newPattern(s, keepCase)
-			if err != nil {
-				return fmt.Errorf("building the route table: %s route %q: %w", list, s, err)
-			}
-			*dst = append(*dst, q)
-		}
-		return nil
-	}
-	if err := add("denied", &r.denied, w.Denied, false); err != nil {
+	if err := r.add("denied", &r.denied, w.Denied, w.Front, false); err != nil {
 		return nil, err
 	}
 	if tier != plan.Admin {
-		if err := add("admin", &r.admin, w.AdminRoutes, false); err != nil {
+		admin := w.AdminRoutes
+		if p.Preset == plan.PresetWordPress {
+			admin = append(slices.Clip(admin), restRoutes(admin)...)
+		}
+		if err := r.add("admin", &r.admin, admin, w.Front, false); err != nil {
 			return nil, err
 		}
-		if err := add("public", &r.public, w.Public, r.exact); err != nil {
+		if err := r.add("public", &r.public, w.Public, w.Front, r.exact); err != nil {
 			return nil, err
 		}
 	}
@@ -82,48 +67,96 @@ func newRoutes(p *plan.Plan, tier string) (*routes, error) {
 	return r, nil
 }
 
-// judge returns the control that refuses a path, or "".
-func (r *routes) judge(rd *reading) string {
-	if c := r.judgeOne(rd.path); c != "" {
-		return c
-	}
-	for _, p := range rd.others {
-		if c := r.judgeOne(p); c != "" {
-			return c
+// add puts the entries of one of the plan's lists into the table.
+func (r *routes) add(list string, dst *[]pattern, entries []string, front string, keepCase bool) error {
+	for _, s := range entries {
+		var err error
+		switch {
+		case !strings.Contains(s, "?"):
+			var q pattern
+			q, err = newPattern(s, keepCase)
+			*dst = append(*dst, q)
+		case list == "public":
+			err = errors.New("an exception cannot have a query; name the path alone")
+		default:
+			var q query
+			q, err = newQuery(s)
+			if front != "" && q.path != nil && q.path.covers(fold(path.Clean("/"+front))) {
+				q.path = nil // the front script answers for every path
+			}
+			r.queries = append(r.queries, q)
+		}
+		if err != nil {
+			return fmt.Errorf("building the route table: %s route %q: %w", list, s, err)
 		}
 	}
-	if rd.odd != "" && !perimeter.Down(ctlPath) {
-		return ctlPath
-	}
-	return ""
+	return nil
 }
 
-func (r *routes) judgeOne(p string) string {
+// restRoutes are the second addresses of WordPress' REST routes, which work
+// under every path.
+func restRoutes(admin []string) (out []string) {
+	for _, s := range admin {
+		rest, ok := strings.CutPrefix(s, "/wp-json/")
+		if !ok {
+			continue
+		}
+		out = append(out, "?rest_route=/"+rest)
+		if dir, ok := strings.CutSuffix(rest, "/*"); ok {
+			out = append(out, "?rest_route=/"+dir)
+		}
+	}
+	return out
+}
+
+// judge returns the control that refuses a path, or "".
+func (r *routes) judge(rd *reading) string {
+	if len(r.admin) > 0 && !perimeter.Down(ctlAdmin) {
+		if r.reachesAdmin(rd.path) || slices.ContainsFunc(rd.others, r.reachesAdmin) {
+			return ctlAdmin
+		}
+	}
+	c := r.judgeFile(rd.path)
+	for i := 0; c == "" && i < len(rd.others); i++ {
+		c = r.judgeFile(rd.others[i])
+	}
+	if c == "" && rd.odd != "" && !perimeter.Down(ctlPath) {
+		return ctlPath
+	}
+	return c
+}
+
+// judgeFile is the part of the table that is the same for every tier.
+func (r *routes) judgeFile(p string) string {
 	f := fold(p)
 	if r.scriptInUploads(f) && !perimeter.Down(ctlUploads) {
 		return ctlUploads
 	}
 	if r.isDenied(f) && !perimeter.Down(ctlDenied) {
+		if perimeter.Down(ctlUploads) && r.inUploads(f) {
+			return "" // a plan may list uploads here as well
+		}
 		return ctlDenied
 	}
-	if len(r.admin) == 0 || perimeter.Down(ctlAdmin) {
-		return ""
-	}
-	if r.isAdmin(p, f) {
-		return ctlAdmin
-	}
-	// What follows a script's name is a path of its own to many front scripts.
-	for i := strings.Index(f, ".php/"); i >= 0; {
-		if rest := f[i+4:]; r.isAdmin(rest, rest) {
-			return ctlAdmin
-		}
-		next := strings.Index(f[i+4:], ".php/")
-		if next < 0 {
-			break
-		}
-		i += 4 + next
-	}
 	return ""
+}
+
+// reachesAdmin says whether a path names an admin route: by itself, or behind a
+// script's name, which is a path of its own to many front scripts.
+func (r *routes) reachesAdmin(p string) bool {
+	f := fold(p)
+	if r.isAdmin(p, f) {
+		return true
+	}
+	for rest := f; ; {
+		i := strings.Index(rest, ".php/")
+		if i < 0 {
+			return false
+		}
+		if rest = rest[i+len(".php"):]; r.isAdmin(rest, rest) {
+			return true
+		}
+	}
 }
 
 func (r *routes) isAdmin(p, folded string) bool {

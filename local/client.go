@@ -1,0 +1,212 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ringwall/ringwall/internal/supervise"
+	"github.com/ringwall/ringwall/perimeter"
+)
+
+// A Step is one line of a site's progress.
+type Step struct {
+	Part  string        `json:"part"`  // edge, database, fleet/1; "site" for the whole
+	State string        `json:"state"` // starting, up, note, failed, ready, stopped
+	Text  string        `json:"text,omitempty"`
+	Took  time.Duration `json:"took,omitempty"`
+}
+
+// Options of a run.
+type Options struct {
+	AllowWeak bool
+	Approve   bool       // deletions that the plan asks for
+	Steps     func(Step) // called for every step, in order
+	Down      []string   // controls whose walls are down; test builds only
+	Ready     func()     // called once, when the site answers for the first time
+}
+
+// ErrApproval means that the plan asks for a deletion that nobody has approved.
+var ErrApproval = errors.New("approval needed")
+
+// An answer is what the control socket replies with.
+type answer struct {
+	Error string          `json:"error,omitempty"`
+	Value json.RawMessage `json:"value,omitempty"`
+}
+
+// A Client talks to a running site.
+type Client struct {
+	state State
+	http  *http.Client
+}
+
+// ErrNotRunning means that no supervisor answers for the site.
+var ErrNotRunning = errors.New("the site is not running; start it with: ringwall up")
+
+// Connect returns a client of the site in this state directory.
+func Connect(s State) *Client {
+	return &Client{state: s, http: &http.Client{Transport: &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			c, err := dialUnix(s.Control())
+			if err != nil {
+				return nil, ErrNotRunning
+			}
+			return c, nil
+		},
+	}}}
+}
+
+// call asks the site and reads its answer into v, which may be nil.
+func (c *Client) call(ctx context.Context, method, path string, v any) error {
+	r, err := http.NewRequestWithContext(ctx, method, "http://site"+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(r)
+	if errors.Is(err, ErrNotRunning) {
+		return ErrNotRunning
+	}
+	if err != nil {
+		return fmt.Errorf("asking the site: %w", err)
+	}
+	defer resp.Body.Close()
+	var a answer
+	if err := json.NewDecoder(resp.Body).Decode(&a); err != nil {
+		return fmt.Errorf("reading the site's answer (%s): %w", resp.Status, err)
+	}
+	if a.Error != "" {
+		return errors.New(a.Error)
+	}
+	if v == nil || a.Value == nil {
+		return nil
+	}
+	return json.Unmarshal(a.Value, v)
+}
+
+// Status asks how the site is.
+func (c *Client) Status(ctx context.Context) (s Status, err error) {
+	return s, c.call(ctx, "GET", "/status", &s)
+}
+
+// Down stops the site and returns when nothing of it is left.
+func (c *Client) Down(ctx context.Context) error {
+	if err := c.call(ctx, "POST", "/down", nil); err != nil {
+		return err
+	}
+	for {
+		l, err := c.state.Lock()
+		if err == nil {
+			l.Release()
+			return nil
+		}
+		if !errors.Is(err, ErrRunning) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the site to stop: %w", ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Probe runs controls of the running site; an empty list means all.
+func (c *Client) Probe(ctx context.Context, controls []string, emit func(perimeter.Result)) error {
+	body := strings.NewReader("controls=" + strings.Join(controls, "+"))
+	r, err := http.NewRequestWithContext(ctx, "POST", "http://site/probe", body)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := c.http.Do(r)
+	if errors.Is(err, ErrNotRunning) {
+		return ErrNotRunning
+	}
+	if err != nil {
+		return fmt.Errorf("asking the site to probe itself: %w", err)
+	}
+	defer resp.Body.Close()
+	dec := json.NewDecoder(resp.Body)
+	if resp.StatusCode != http.StatusOK {
+		var a answer
+		dec.Decode(&a)
+		return errors.New(a.Error)
+	}
+	for {
+		var res perimeter.Result
+		if err := dec.Decode(&res); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("reading the probes' results: %w", err)
+		}
+		emit(res)
+	}
+}
+
+// alive says whether a supervisor answers on the control socket.
+func (s State) alive() bool {
+	c, err := dialUnix(s.Control())
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
+}
+
+func dialUnix(path string) (net.Conn, error) {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return net.Dial("unix", filepath.Join("/proc/self/fd", strconv.Itoa(int(dir.Fd())), filepath.Base(path)))
+}
+
+// A Check is one thing that a site needs of this machine.
+type Check struct {
+	Name     string `json:"name"`
+	OK       bool   `json:"ok"`
+	Required bool   `json:"required"` // without it the enforcement is not full, or the site does not run
+	Detail   string `json:"detail"`
+	Fix      string `json:"fix,omitempty"`
+}
+
+// A Status is a running site as its owner sees it.
+type Status struct {
+	Site      string               `json:"site"`
+	State     string               `json:"state"` // starting, up, stopping
+	Since     time.Time            `json:"since"`
+	Enforced  string               `json:"enforcement"` // full, or weak with what is missing
+	URLs      []string             `json:"urls"`
+	Parts     []supervise.Status   `json:"parts"`
+	Instances []InstanceStatus     `json:"instances"`
+	Tiers     map[string]tierState `json:"tiers"`
+	Tree      string               `json:"tree"` // how the code differs from what was accepted; empty: it does not
+	Notes     []string             `json:"notes,omitempty"`
+}
+
+// An InstanceStatus is one instance.
+type InstanceStatus struct {
+	Name    string           `json:"name"`
+	Addr    netip.AddrPort   `json:"addr"`
+	Healthy bool             `json:"healthy"`
+	Since   time.Time        `json:"since"`
+	App     supervise.Status `json:"app"`
+	Agent   supervise.Status `json:"agent"`
+}
+
+// A tierState is how busy a tier is.
+type tierState struct {
+	InFlight int   `json:"in_flight"`
+	P50      int64 `json:"p50_us"` // to the first byte, of the last seconds
+}

@@ -1,0 +1,206 @@
+package edge
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+
+	coreruleset "github.com/corazawaf/coraza-coreruleset/v4"
+	"github.com/corazawaf/coraza/v3"
+
+	"github.com/ringwall/ringwall/perimeter"
+	"github.com/ringwall/ringwall/plan"
+)
+
+// A profile is which of the two rule sets judges a request.
+type profile int
+
+const (
+	public profile = iota // visitors
+	admin                 // viewers from the admin addresses
+)
+
+func (f profile) String() string { return [...]string{"public", "admin"}[f] }
+
+// A class is a kind of attack: the control that promises to stop it, the core
+// rules that do (first and last id), and what a refused visitor reads.
+type class struct {
+	control     string
+	first, last int
+	reason      string
+}
+
+var classes = []class{
+	{"edge/waf-sqli", 942000, 942999, "the request looks like an SQL injection"},
+	{"edge/waf-xss", 941000, 941999, "the request looks like a script injection"},
+	{"edge/waf-traversal", 930000, 930999, "the request looks like an attempt to read the server's files"},
+	{"edge/waf-command", 932000, 932999, "the request looks like a command injection"},
+	{"edge/waf-php", 933000, 933999, "the request looks like a PHP injection"},
+	{"edge/waf-rfi", 931000, 931999, "the request looks like a remote file inclusion"},
+	{"edge/waf-generic", 934000, 934999, "the request looks like a code injection or an attempt to reach other servers"},
+	{"edge/waf-java", 944000, 944999, "the request looks like a Java injection"},
+	{"edge/waf-session", 943000, 943999, "the request looks like a session fixation"},
+	{"edge/waf-scanner", 913000, 913999, "the request comes from a scanner"},
+	{"edge/waf-multipart", 922000, 922999, "the upload's form is malformed"},
+	{"edge/waf-protocol", 920000, 921999, "the request breaks the rules of HTTP"},
+	{"edge/waf-method", 911000, 911999, "this method is not allowed"},
+}
+
+// Bounds on what the engine is given. A rule set judges every argument with every
+// rule, so that their number and size decide what a request costs.
+const (
+	maxURI        = 8 << 10 // as CloudFront
+	jsonDepth     = 64
+	publicInspect = 128 << 10 // bytes of a body's part that is not files
+	adminInspect  = 1 << 20
+	publicArgs    = 512
+	adminArgs     = 4096
+)
+
+// engines are the rule engines of a site.
+type engines struct {
+	p *plan.Plan
+
+	mu    sync.Mutex
+	built map[string]coraza.WAF // by profile and by the walls that are down
+	fixed [2]coraza.WAF
+}
+
+func newEngines(p *plan.Plan) (*engines, error) {
+	e := &engines{p: p, built: map[string]coraza.WAF{}}
+	var wg sync.WaitGroup
+	var errs [2]error
+	for _, f := range []profile{public, admin} {
+		wg.Go(func() { e.fixed[f], errs[f] = build(p, f, nil) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+// get returns the engine of a profile. In a test build it leaves out the classes
+// whose walls are down.
+func (e *engines) get(f profile) coraza.WAF {
+	if !perimeter.CanTakeDown {
+		return e.fixed[f]
+	}
+	var without []class
+	key := f.String()
+	for _, c := range classes {
+		if perimeter.Down(c.control) {
+			without = append(without, c)
+			key += " " + c.control
+		}
+	}
+	if len(without) == 0 {
+		return e.fixed[f]
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if w := e.built[key]; w != nil {
+		return w
+	}
+	w, err := build(e.p, f, without)
+	if err != nil {
+		return e.fixed[f]
+	}
+	e.built[key] = w
+	return w
+}
+
+// build compiles one profile. The core rule set's request rules are all in it,
+// whatever groups the plan names.
+func build(p *plan.Plan, f profile, without []class) (coraza.WAF, error) {
+	directives, err := directives(p, f, without)
+	if err != nil {
+		return nil, err
+	}
+	w, err := coraza.NewWAF(coraza.NewWAFConfig().WithRootFS(coreruleset.FS).WithDirectives(directives))
+	if err != nil {
+		return nil, fmt.Errorf("building the %s rule profile: %w", f, err)
+	}
+	return w, nil
+}
+
+func directives(p *plan.Plan, f profile, without []class) (string, error) {
+	var b strings.Builder
+	b.WriteString("Include @coraza.conf-recommended\n")
+	mode := "On"
+	if p.Edge.WAF.DetectOnly {
+		mode = "DetectionOnly"
+	}
+	paranoia := min(max(p.Edge.WAF.Paranoia, 1), 4)
+	methods := "GET HEAD POST OPTIONS"
+	if f == admin {
+		methods += " PUT PATCH DELETE"
+	}
+	fmt.Fprintf(&b, `SecRuleEngine %s
+SecRequestBodyAccess On
+SecRequestBodyLimit %d
+SecRequestBodyInMemoryLimit %d
+SecRequestBodyJsonDepthLimit %d
+SecResponseBodyAccess Off
+SecAuditEngine Off
+SecDefaultAction "phase:1,log,noauditlog,pass"
+SecDefaultAction "phase:2,log,noauditlog,pass"
+SecAction "id:900000,phase:1,pass,t:none,nolog,setvar:tx.crs_setup_version=4250,setvar:tx.blocking_paranoia_level=%d,setvar:tx.detection_paranoia_level=%d"
+SecAction "id:900110,phase:1,pass,t:none,nolog,setvar:tx.inbound_anomaly_score_threshold=5,setvar:tx.early_blocking=1"
+SecAction "id:900200,phase:1,pass,t:none,nolog,setvar:'tx.allowed_methods=%s'"
+`, mode, 4*adminInspect, 4*adminInspect, jsonDepth, paranoia, paranoia, methods)
+	if f == admin {
+		for _, name := range p.Edge.WAF.AdminPlugins {
+			rules, ok := adminRules[name]
+			if !ok {
+				return "", fmt.Errorf("building the admin rule profile: got exclusion set %q, want wordpress or node-red", name)
+			}
+			b.WriteString(rules)
+		}
+	}
+	for i, x := range p.Edge.WAF.Exclusions {
+		rule, err := exclusion(i, x)
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(rule)
+	}
+	b.WriteString("Include @owasp_crs/REQUEST-*.conf\n")
+	for _, c := range without {
+		fmt.Fprintf(&b, "SecRuleRemoveById %d-%d\n", c.first, c.last)
+	}
+	return b.String(), nil
+}
+
+var (
+	exclusionTarget = regexp.MustCompile(`^[A-Z_]+(:[A-Za-z0-9_.\-\[\]]+)?$`)
+	exclusionPath   = regexp.MustCompile(`^/[A-Za-z0-9._~!$&()+,;=:@%/\-]*\*?$`)
+)
+
+// exclusion writes one of the user's exclusions as a rule. The path is compared
+// with the request's decoded and cleaned one, so that /excluded/../other does not
+// profit from it.
+func exclusion(i int, x plan.Exclusion) (string, error) {
+	op, path := "@streq", x.Path
+	if p, ok := strings.CutSuffix(path, "*"); ok {
+		op, path = "@beginsWith", p
+	}
+	switch {
+	case x.Rule < 900000 || x.Rule > 999999:
+		return "", fmt.Errorf("reading WAF exclusion %d: got rule %d, want the id of a core rule, such as 942100", i+1, x.Rule)
+	case !exclusionPath.MatchString(x.Path):
+		return "", fmt.Errorf("reading WAF exclusion %d: got path %q, want an absolute path, with * at its end at most", i+1, x.Path)
+	case x.Target != "" && !exclusionTarget.MatchString(x.Target):
+		return "", fmt.Errorf("reading WAF exclusion %d: got target %q, want a variable such as ARGS:content", i+1, x.Target)
+	}
+	ctl := "ctl:ruleRemoveById=" + strconv.Itoa(x.Rule)
+	if x.Target != "" {
+		ctl = "ctl:ruleRemoveTargetById=" + strconv.Itoa(x.Rule) + ";" + x.Target
+	}
+	return fmt.Sprintf("SecRule REQUEST_FILENAME \"%s\" \"id:%d,phase:1,pass,nolog,t:none,t:urlDecodeUni,t:normalizePath,%s\"\n",
+		op+" "+path, 1000000+i, ctl), nil
+}

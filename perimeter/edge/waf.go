@@ -1,0 +1,197 @@
+package edge
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/corazawaf/coraza/v3/types"
+
+	"github.com/ringwall/ringwall/internal/proxy"
+	"github.com/ringwall/ringwall/perimeter"
+)
+
+// inspect has the rules judge a request, header first and then body. The body is
+// read and put back; done releases what holds it and must be called when the
+// request has been served.
+func (e *Edge) inspect(r *http.Request, rec *proxy.Record, f profile, path string) (done func(), err error) {
+	done = func() {}
+	bounds := boundsOf(f)
+	if n := strings.Count(r.URL.RawQuery, "&"); n >= bounds.args && !perimeter.Down("edge/waf-args") {
+		return done, tooMany("query parameters", n+1, bounds.args)
+	}
+	tx := e.engines.get(f).NewTransaction()
+	defer func() { _ = tx.Close() }()
+	tx.ProcessConnection(rec.Addr.String(), 0, "", 0)
+	tx.ProcessURI(r.RequestURI, r.Method, r.Proto)
+	tx.SetServerName(r.Host)
+	for name, values := range r.Header {
+		for _, v := range values {
+			tx.AddRequestHeader(name, v)
+		}
+	}
+	tx.AddRequestHeader("Host", r.Host)
+	for _, v := range r.TransferEncoding {
+		tx.AddRequestHeader("Transfer-Encoding", v)
+	}
+	if tx.ProcessRequestHeaders() != nil {
+		return done, refusal(tx)
+	}
+	if r.Body != nil && r.Body != http.NoBody && !e.skipsBody(r, f, path) {
+		seen, release, err := readBody(r, bounds)
+		done = release
+		if err != nil {
+			return done, err
+		}
+		if it, _, err := tx.WriteRequestBody(seen); it != nil || err != nil {
+			return done, refusal(tx)
+		}
+	}
+	it, err := tx.ProcessRequestBody()
+	switch {
+	case it != nil:
+		return done, refusal(tx)
+	case err != nil:
+		return done, &proxy.Refusal{Status: http.StatusBadRequest, Control: "edge/waf", Reason: "the request's body could not be read", Detail: err.Error()}
+	case e.p.Edge.WAF.DetectOnly:
+		if matched := tx.MatchedRules(); slices.ContainsFunc(matched, blocks) {
+			ref := refusal(tx)
+			rec.Refusal = &proxy.Refused{Control: ref.Control, Reason: ref.Reason, Rules: ref.Rules, Logged: true}
+		}
+	}
+	return done, nil
+}
+
+// skipsBody says whether the plan excepts the body of a request from inspection:
+// on the admin profile, under the named paths, and a picture that the block
+// editor sends as the body itself.
+func (e *Edge) skipsBody(r *http.Request, f profile, path string) bool {
+	if f != admin {
+		return false
+	}
+	for _, prefix := range e.p.Edge.WAF.AdminBodySkips {
+		if under(path, prefix) {
+			return true
+		}
+	}
+	if slices.Contains(e.p.Edge.WAF.AdminPlugins, "wordpress") && (path == "/wp-json/wp/v2/media" || path == "/index.php/wp-json/wp/v2/media") {
+		t := strings.ToLower(r.Header.Get("Content-Type"))
+		return strings.HasPrefix(t, "image/") || strings.HasPrefix(t, "video/") || strings.HasPrefix(t, "audio/") || strings.HasPrefix(t, "application/pdf")
+	}
+	return false
+}
+
+// under says whether a cleaned path is prefix or lies under it.
+func under(path, prefix string) bool {
+	prefix = strings.TrimSuffix(strings.TrimSuffix(prefix, "*"), "/")
+	return path == prefix || strings.HasPrefix(path, prefix+"/")
+}
+
+// blocks says whether a rule is one of those that add the score up and refuse.
+func blocks(m types.MatchedRule) bool {
+	id := m.Rule().ID()
+	return id == 949110 || id == 949111 || id >= 200000 && id < 200100
+}
+
+// maxRules bounds how many matched rules a refusal lists.
+const maxRules = 16
+
+// refusal describes an interrupted transaction: the class of the attack, and each
+// rule that matched with where it matched.
+func refusal(tx types.Transaction) *proxy.Refusal {
+	ref := &proxy.Refusal{Status: http.StatusForbidden, Control: "edge/waf", Reason: "the request looks like an attack"}
+	if it := tx.Interruption(); it != nil && it.Status >= 400 {
+		ref.Status = it.Status
+	}
+	scores := make([]int, len(classes))
+	for _, m := range tx.MatchedRules() {
+		meta := m.Rule()
+		if m.Message() == "" || meta.ID() == 949110 || meta.ID() == 949111 {
+			continue
+		}
+		s := score(meta.Severity())
+		if s == 0 {
+			continue
+		}
+		for i, c := range classes {
+			if meta.ID() >= c.first && meta.ID() <= c.last {
+				scores[i] += s
+			}
+		}
+		if len(ref.Rules) < maxRules {
+			ref.Rules = append(ref.Rules, rule(m, s))
+		}
+	}
+	best := 0
+	for i, s := range scores {
+		if s > best {
+			best = s
+			ref.Control, ref.Reason = classes[i].control, classes[i].reason
+		}
+	}
+	if ref.Status == http.StatusBadRequest {
+		ref.Reason = "the request's body is malformed"
+	}
+	return ref
+}
+
+// score is what the core rule set adds to the anomaly score for a severity.
+func score(s types.RuleSeverity) int {
+	switch s {
+	case types.RuleSeverityCritical:
+		return 5
+	case types.RuleSeverityError:
+		return 4
+	case types.RuleSeverityWarning:
+		return 3
+	case types.RuleSeverityNotice:
+		return 2
+	}
+	return 0
+}
+
+func rule(m types.MatchedRule, score int) proxy.Rule {
+	r := proxy.Rule{ID: m.Rule().ID(), Message: m.Message(), Score: score}
+	for _, d := range m.MatchedDatas() {
+		if d.Variable().Name() == "TX" || d.Variable().Name() == "MATCHED_VAR" {
+			continue
+		}
+		r.Target = d.Variable().Name()
+		if d.Key() != "" {
+			r.Target += ":" + excerpt(d.Key(), 64)
+		}
+		r.Value = excerpt(d.Value(), 80)
+		if hides(d.Variable().Name(), d.Key(), d.Value()) {
+			r.Value = proxy.Mask
+		}
+		break
+	}
+	return r
+}
+
+// hides says whether what a rule matched may hold a secret.
+func hides(variable, key, value string) bool {
+	switch variable {
+	case "REQUEST_COOKIES", "REQUEST_COOKIES_NAMES":
+		return true
+	case "REQUEST_LINE", "REQUEST_URI", "REQUEST_URI_RAW", "QUERY_STRING", "REQUEST_BODY", "FULL_REQUEST":
+		return proxy.Secret(value)
+	case "ARGS_NAMES", "ARGS_GET_NAMES", "ARGS_POST_NAMES", "REQUEST_HEADERS_NAMES":
+		return false
+	}
+	return proxy.Secret(key)
+}
+
+// excerpt shortens what a visitor sent for the log.
+func excerpt(s string, n int) string {
+	if len(s) > n {
+		s = s[:n] + "…"
+	}
+	return strings.ToValidUTF8(s, "\ufffd")
+}
+
+func tooMany(what string, got, want int) error {
+	return &proxy.Refusal{Status: http.StatusRequestEntityTooLarge, Control: "edge/waf-args", Reason: "the request has too many parameters",
+		Detail: fmt.Sprintf("%s: got %d, want %d or fewer", what, got, want)}
+}

@@ -1,0 +1,120 @@
+package people
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// NewSecret makes a secret: 32 random bytes in 43 letters, digits, - and _.
+func NewSecret() string {
+	var b [32]byte
+	rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// Ensure reads a JSON secret into v, or makes it with fill and keeps it.
+func Ensure(dir, name string, v any, fill func()) error {
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		fill()
+		return Replace(dir, name, v)
+	}
+	if err != nil {
+		return fmt.Errorf("reading secret %s: %w", name, err)
+	}
+	if json.Unmarshal(b, v) != nil {
+		return fmt.Errorf("reading secret %s: it is damaged; delete %s, and a new one is made", name, filepath.Join(dir, name))
+	}
+	return nil
+}
+
+// Replace writes a secret as JSON, whole or not at all.
+func Replace(dir, name string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(b)
+	err = errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, name))
+	}
+	return err
+}
+
+// Values are all strings in the secrets of a directory that are long enough to be
+// one.
+func Values(dir string) []string {
+	var out []string
+	names, _ := filepath.Glob(filepath.Join(dir, "*.json"))
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case string:
+			if len(v) >= 16 {
+				out = append(out, v)
+			}
+		case []any:
+			for _, x := range v {
+				walk(x)
+			}
+		case map[string]any:
+			for _, x := range v {
+				walk(x)
+			}
+		}
+	}
+	for _, n := range names {
+		b, _ := os.ReadFile(n)
+		var v any
+		if json.Unmarshal(b, &v) == nil {
+			walk(v)
+		}
+	}
+	return out
+}
+
+type peerKey struct{}
+
+// WithPeer is a ConnContext that remembers who is at the other end of a unix
+// socket.
+func WithPeer(ctx context.Context, c net.Conn) context.Context {
+	uid := -1
+	if u, ok := c.(*net.UnixConn); ok {
+		if raw, err := u.SyscallConn(); err == nil {
+			raw.Control(func(fd uintptr) {
+				if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+					uid = int(cred.Uid)
+				}
+			})
+		}
+	}
+	return context.WithValue(ctx, peerKey{}, uid)
+}
+
+// Owner refuses every peer but the owner.
+func Owner(owner int, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if uid, ok := r.Context().Value(peerKey{}).(int); !ok || uid != owner {
+			http.Error(w, `{"error":"only the site's owner may do this"}`, http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
