@@ -144,7 +144,6 @@ func noDDL(ctx context.Context, t *perimeter.Target) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
 	if intended(t.Plan, t.Inside.Tier, "ringwall_probe")&ddl != 0 {
 		return errors.New("the plan gives this tier the right to define tables")
 	}
@@ -156,7 +155,7 @@ func noDDL(ctx context.Context, t *perimeter.Target) error {
 		s.may(ctx, false, "make a database", "CREATE DATABASE %s", name)
 		s.may(ctx, false, "make a function", "CREATE FUNCTION %s() RETURNS INT DETERMINISTIC RETURN 1", name)
 		for _, kind := range s.made {
-			s.Query(ctx, "DROP "+kind+" "+name)
+			s.ask(ctx, "DROP "+kind+" "+name)
 		}
 	} else {
 		s.may(ctx, false, "make a schema", "CREATE SCHEMA %s", name)
@@ -174,12 +173,11 @@ func otherDatabases(ctx context.Context, t *perimeter.Target) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
 	if s.engine == plan.MySQL {
 		s.may(ctx, false, "read the server's users", "SELECT COUNT(*) FROM mysql.global_priv")
 		s.may(ctx, false, "read the server's users", "SELECT COUNT(*) FROM mysql.user")
 		t.Tried("list the server's databases")
-		rows, err := s.Query(ctx, "SHOW DATABASES")
+		rows, err := s.ask(ctx, "SHOW DATABASES")
 		if err != nil {
 			return err
 		}
@@ -202,13 +200,12 @@ func noHashes(ctx context.Context, t *perimeter.Target) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
 	for _, m := range t.Plan.Database.Mask {
 		if m.Tier != t.Inside.Tier {
 			continue
 		}
 		// What the app may read in its place: the table is there.
-		if _, err := s.Query(ctx, "SELECT * FROM "+s.quote(m.View)+" LIMIT 1"); err != nil {
+		if _, err := s.ask(ctx, "SELECT * FROM "+s.quote(m.View)+" LIMIT 1"); err != nil {
 			return fmt.Errorf("reading the view %s, which stands in for %s: %w", m.View, m.Table, err)
 		}
 		for column := range m.Columns {
@@ -226,7 +223,6 @@ func noServerFiles(ctx context.Context, t *perimeter.Target) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
 	if s.engine == plan.Postgres {
 		for what, sql := range map[string]string{
 			"read a file of the server":     "SELECT length(pg_read_file('/etc/passwd'))",
@@ -244,7 +240,7 @@ func noServerFiles(ctx context.Context, t *perimeter.Target) error {
 	s.may(ctx, false, "write a binary file of the server", "SELECT 1 INTO DUMPFILE '/nonexistent/ringwall-probe'")
 	s.may(ctx, false, "load code into the server", "INSTALL SONAME 'ringwall_probe'")
 	t.Tried("read a file of the server")
-	rows, err := s.Query(ctx, "SELECT LENGTH(LOAD_FILE('/etc/passwd'))")
+	rows, err := s.ask(ctx, "SELECT LENGTH(LOAD_FILE('/etc/passwd'))")
 	switch {
 	case err != nil:
 		return err
@@ -261,7 +257,6 @@ func noSuperuser(ctx context.Context, t *perimeter.Target) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
 	db := s.secret.DBName
 	for _, name := range []string{superuser, ownerRole, maskRole, restoreRole, "postgres", "root", "mysql", "mariadb.sys"} {
 		s.refuses(ctx, "log in as "+name+" without a password", name, "", db)
@@ -269,7 +264,7 @@ func noSuperuser(ctx context.Context, t *perimeter.Target) error {
 	}
 	if s.engine == plan.Postgres {
 		t.Tried("read this tier's own rights over the server")
-		rows, err := s.Query(ctx, "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+		rows, err := s.ask(ctx, "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
 		switch {
 		case err != nil:
 			return err
@@ -281,7 +276,7 @@ func noSuperuser(ctx context.Context, t *perimeter.Target) error {
 		return s.err
 	}
 	t.Tried("read this tier's own rights over the server")
-	rows, err := s.Query(ctx, "SHOW GRANTS")
+	rows, err := s.ask(ctx, "SHOW GRANTS")
 	if err != nil {
 		return err
 	}
@@ -301,7 +296,6 @@ func wrongPasswords(ctx context.Context, t *perimeter.Target) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
 	name, db := s.secret.Username, s.secret.DBName
 	s.refuses(ctx, "log in with a wrong password", name, s.secret.Password+"x", db)
 	s.refuses(ctx, "log in with an empty password", name, "", db)
@@ -318,7 +312,6 @@ func tierSecrets(ctx context.Context, t *perimeter.Target) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
 	t.Tried("read the credentials that this tier has")
 	if !slices.ContainsFunc(suffixes, func(x string) bool { return s.secret.Username == t.Inside.Tier+x }) {
 		t.Broken("%s holds the credentials of %s", t.Inside.Tier, s.secret.Username)
@@ -344,10 +337,9 @@ func oldPassword(ctx context.Context, t *perimeter.Target) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
 	for _, tier := range t.Plan.Tiers {
 		t.Tried("look which of %s's accounts are open", tier.Name)
-		rows, err := s.Query(ctx, fmt.Sprintf("SELECT rolname FROM pg_roles WHERE rolcanlogin AND rolname IN ('%[1]s_a', '%[1]s_b')", tier.Name))
+		rows, err := s.ask(ctx, fmt.Sprintf("SELECT rolname FROM pg_roles WHERE rolcanlogin AND rolname IN ('%[1]s_a', '%[1]s_b')", tier.Name))
 		switch {
 		case err != nil:
 			return err
@@ -367,13 +359,12 @@ func checksums(ctx context.Context, t *perimeter.Target) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
 	sql := "SHOW data_checksums"
 	if s.engine == plan.MySQL {
 		sql = "SELECT @@innodb_checksum_algorithm"
 	}
 	t.Tried("ask the server: %s", sql)
-	rows, err := s.Query(ctx, sql)
+	rows, err := s.ask(ctx, sql)
 	if err != nil || len(rows) != 1 {
 		return fmt.Errorf("asking the server for its checksums: %d rows, %w", len(rows), err)
 	}

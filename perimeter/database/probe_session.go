@@ -4,20 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"strconv"
 	"strings"
 
-	"github.com/ringwall/ringwall/internal/sqlwire"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
 )
 
-// A session is a probe's, with its tier's own credentials. It speaks the
-// server's protocol itself: where it stands no client program may be executed.
+// A session runs a probe's statements with its tier's own credentials, each on a
+// connection of its own.
 type session struct {
-	sqlwire.Conn
 	t      *perimeter.Target
 	engine plan.Engine
 	secret plan.Secret
@@ -35,31 +31,39 @@ func login(ctx context.Context, t *perimeter.Target) (*session, error) {
 		return nil, fmt.Errorf("reading this tier's database credentials: %w", err)
 	}
 	s := &session{t: t, engine: t.Plan.Database.Engine, secret: secret}
-	if s.Conn, err = s.open(ctx, secret.Username, secret.Password, secret.DBName); err != nil {
+	if secret.Engine == "" {
+		s.secret.Engine = s.engine
+	}
+	if _, err := Query(ctx, s.secret, "SELECT 1"); err != nil {
 		return nil, fmt.Errorf("logging in with this tier's own credentials, which is allowed: %w", err)
 	}
 	return s, nil
 }
 
-func (s *session) open(ctx context.Context, user, password, db string) (sqlwire.Conn, error) {
-	o := sqlwire.Options{Address: net.JoinHostPort(s.secret.Host, strconv.Itoa(int(s.secret.Port))), User: user, Password: password, Database: db, Dial: perimeter.Own}
-	if s.engine == plan.Postgres {
-		return sqlwire.Postgres(ctx, o)
+// ask runs statements and returns their rows.
+func (s *session) ask(ctx context.Context, sql string) ([][]string, error) {
+	out, err := Query(ctx, s.secret, sql)
+	if err != nil || out == "" {
+		return nil, err
 	}
-	return sqlwire.MySQL(ctx, o)
+	var rows [][]string
+	for line := range strings.SplitSeq(out, "\n") {
+		rows = append(rows, strings.Split(line, "\t"))
+	}
+	return rows, nil
 }
 
 // refuses logs in as the server must not allow.
 func (s *session) refuses(ctx context.Context, what, user, password, db string) {
 	s.t.Tried("%s", what)
-	c, err := s.open(ctx, user, password, db)
-	var said *sqlwire.Error
+	as := s.secret
+	as.Username, as.Password, as.DBName = user, password, db
+	_, err := Query(ctx, as, "SELECT 1")
 	switch {
 	case err == nil:
-		c.Close()
 		s.t.Broken("%s: the server let it in", what)
-	case errors.As(err, &said) && said.Login:
-		s.t.Saw("%s: refused (%s)", what, said.Code)
+	case errors.Is(err, ErrLogin):
+		s.t.Saw("%s: refused", what)
 	default:
 		s.err = errors.Join(s.err, fmt.Errorf("%s: %w", what, err))
 	}
@@ -73,38 +77,34 @@ func (s *session) may(ctx context.Context, allowed bool, what, format string, a 
 	}
 	sql := fmt.Sprintf(format, a...)
 	s.t.Tried("%s: %s", what, sql)
-	begin := "START TRANSACTION"
+	begin := "START TRANSACTION; "
 	if s.engine == plan.Postgres {
-		begin = "BEGIN; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '5s'"
+		begin = "BEGIN; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '5s'; "
 	}
-	if _, err := s.Query(ctx, begin); err != nil {
-		s.err = errors.Join(s.err, fmt.Errorf("beginning a transaction: %w", err))
-		return
-	}
-	_, err := s.Query(ctx, sql)
-	if _, undo := s.Query(ctx, "ROLLBACK"); undo != nil {
-		s.err = errors.Join(s.err, fmt.Errorf("rolling back: %w", undo))
-	}
-	var said *sqlwire.Error
+	_, err := Query(ctx, s.secret, begin+sql+"; ROLLBACK")
 	switch {
 	case err == nil:
 		s.t.Broken("%s: the server did it", what)
 		if f := strings.Fields(sql); len(f) > 1 && f[0] == "CREATE" {
 			s.made = append(s.made, f[1])
 		}
-	case !errors.As(err, &said):
-		s.err = errors.Join(s.err, fmt.Errorf("%s: %w", what, err))
-	case s.engine == plan.Postgres && said.Code == "42501", s.engine == plan.MySQL && (myRefusals[said.Code] || said.Code == "1698"):
-		s.t.Saw("%s: refused (%s)", what, said.Code)
-	case filed[said.Code]:
-		s.t.Broken("%s: the server tried (%s)", what, said.Message)
+	case errors.Is(err, ErrDenied):
+		s.t.Saw("%s: %v", what, err)
+	case tried(err):
+		s.t.Broken("%s: the server tried: %v", what, err)
 	default:
 		s.err = errors.Join(s.err, fmt.Errorf("%s: %w, which is no refusal of a right", what, err))
 	}
 }
 
-// filed are answers that only come after the right was found to be there: the
-// server went to the file, or looked for the table or user.
+// tried says whether an answer only comes after the right was found to be there:
+// the server went to the file, or looked for the table or user.
+func tried(err error) bool {
+	text := err.Error()
+	i := strings.LastIndexByte(text, '(')
+	return i >= 0 && filed[strings.TrimSuffix(text[i+1:], ")")]
+}
+
 var filed = map[string]bool{
 	"1": true, "2": true, "13": true, "29": true, "1086": true, "1126": true, // MariaDB: files
 	"1051": true, "1396": true, "1007": true, "1050": true,
@@ -124,7 +124,7 @@ func (s *session) tables(ctx context.Context) ([]string, error) {
 	if s.engine == plan.MySQL {
 		sql = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' ORDER BY 1"
 	}
-	rows, err := s.Query(ctx, sql)
+	rows, err := s.ask(ctx, sql)
 	if err != nil {
 		return nil, fmt.Errorf("listing the site's tables: %w", err)
 	}
@@ -144,7 +144,7 @@ func (s *session) column(ctx context.Context, table string) string {
 	if strings.ContainsAny(table, `'\`) {
 		return ""
 	}
-	rows, err := s.Query(ctx, fmt.Sprintf(sql, table))
+	rows, err := s.ask(ctx, fmt.Sprintf(sql, table))
 	if err != nil || len(rows) == 0 {
 		return ""
 	}
@@ -158,7 +158,6 @@ func eachTable(ctx context.Context, t *perimeter.Target, try func(s *session, na
 	if err != nil {
 		return err
 	}
-	defer s.Close()
 	names, err := s.tables(ctx)
 	if err != nil {
 		return err
@@ -167,7 +166,7 @@ func eachTable(ctx context.Context, t *perimeter.Target, try func(s *session, na
 	for _, name := range names {
 		r := intended(t.Plan, t.Inside.Tier, name)
 		if r&sel != 0 && readable == 0 {
-			if _, err := s.Query(ctx, "SELECT 1 FROM "+s.quote(name)+" LIMIT 1"); err != nil {
+			if _, err := s.ask(ctx, "SELECT 1 FROM "+s.quote(name)+" LIMIT 1"); err != nil {
 				return fmt.Errorf("reading %s, which is allowed: %w", name, err)
 			}
 			readable++
