@@ -61,8 +61,23 @@ func Main(args []string) int {
 // commands are added in the order in which help lists them.
 var commands = []func() *cobra.Command{
 	newInit,
+	newUp,
+	newProbe,
+	newStatus,
+	newDown,
+	newLogs,
+	newExec,
+	newReplace,
+	newRotate,
+	newAccept,
+	newPurge,
+	newExplain,
+	newDoctor,
 	newValidate,
 	newConfig,
+	newUnit,
+	newMan,
+	newVersion,
 }
 
 func newRoot() *cobra.Command {
@@ -71,6 +86,17 @@ func newRoot() *cobra.Command {
 		Short:         "Put a web app behind eleven walls, and prove that each one holds",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			err := fmt.Errorf("running ringwall: there is no command %q", args[0])
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				err = fmt.Errorf("%w; did you mean %q?", err, near[0])
+			}
+			return usage(err)
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.PersistentFlags().StringVarP(&file, "config", "c", "", "configuration `file` (default: ringwall.yaml or parameters.properties, walking up)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })

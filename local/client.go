@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -209,4 +210,25 @@ type InstanceStatus struct {
 type tierState struct {
 	InFlight int   `json:"in_flight"`
 	P50      int64 `json:"p50_us"` // to the first byte, of the last seconds
+}
+
+// Replace puts new instances in the place of a tier's, of one, or of all, and
+// returns their names.
+func (c *Client) Replace(ctx context.Context, name string) (made []string, err error) {
+	return made, c.call(ctx, "POST", "/replace?name="+url.QueryEscape(name), &made)
+}
+
+// Rotate renews origin-secret, database or tls, and says what is so now.
+func (c *Client) Rotate(ctx context.Context, what string) (text string, err error) {
+	return text, c.call(ctx, "POST", "/rotate?what="+url.QueryEscape(what), &text)
+}
+
+// Accept takes the code as it is for right.
+func (c *Client) Accept(ctx context.Context) (text string, err error) {
+	return text, c.call(ctx, "POST", "/accept", &text)
+}
+
+// Purge forgets cached answers whose URL has a prefix; all of them when it is empty.
+func (c *Client) Purge(ctx context.Context, prefix string) error {
+	return c.call(ctx, "POST", "/purge?prefix="+url.QueryEscape(prefix), nil)
 }

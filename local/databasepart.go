@@ -16,6 +16,7 @@ import (
 	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/internal/supervise"
 	"github.com/ringwall/ringwall/perimeter/database"
+	"github.com/ringwall/ringwall/perimeter/host"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -26,8 +27,6 @@ type databasePart struct {
 	server   *database.Server // nil: an existing server
 	part     *supervise.Part
 	existing plan.Secret
-
-	mu sync.Mutex // one change of grants at a time
 }
 
 // hasDatabase says whether the site's network has a database in it: a private
@@ -44,7 +43,9 @@ type toolRunner struct{ hub *hub }
 func (r toolRunner) Run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	h := r.hub
 	s := sandbox.Spec{Name: "database-tool", Skip: h.Skip, UID: h.uid(plan.NodeDatabase)}
+	host.Database(h.Plan, &s)
 	h.database.server.Spec(&s)
+	s.Calls.Spawn = true // initialisation scripts start the server
 	s.Args = args
 	return runPiped(ctx, s, stdin, stdout)
 }
@@ -134,6 +135,9 @@ func (h *hub) startDatabase(ctx context.Context) error {
 	if err := h.openDatabase(ctx); err != nil {
 		return err
 	}
+	if err := h.database.server.Snapshot(ctx); err != nil {
+		return err
+	}
 	if err := h.database.grant(ctx); err != nil {
 		return err
 	}
@@ -183,8 +187,8 @@ func (db *databasePart) start() (supervise.Process, error) {
 	}
 	defer out.Close()
 	s := sandbox.Spec{Name: "database", Net: h.net.Host(plan.NodeDatabase).File(), UID: h.uid(plan.NodeDatabase),
-		Skip: h.Skip, Stdout: out, Stderr: out,
-		Limits: sandbox.Limits{Processes: 512, Memory: 4 << 30, OpenFiles: 8192, FileSize: 1 << 40}}
+		Cgroup: h.cgroup(), Skip: h.Skip, Stdout: out, Stderr: out}
+	host.Database(h.Plan, &s)
 	db.server.Spec(&s)
 	return startBox(s)
 }
@@ -230,8 +234,6 @@ func (db *databasePart) grant(ctx context.Context) error {
 	if db.server == nil {
 		return nil
 	}
-	db.mu.Lock()
-	defer db.mu.Unlock()
 	return db.server.Grant(ctx)
 }
 
@@ -240,8 +242,6 @@ func (db *databasePart) rotate(ctx context.Context, tier string) (finish func(co
 	if db.server == nil {
 		return nil, errors.New("rotating the database's passwords: the server is not Ringwall's; change the password there and in database.secretFile")
 	}
-	db.mu.Lock()
-	defer db.mu.Unlock()
 	r, err := db.server.Rotate(ctx, tier)
 	if err != nil {
 		return nil, err
@@ -249,39 +249,19 @@ func (db *databasePart) rotate(ctx context.Context, tier string) (finish func(co
 	return r.Finish, nil
 }
 
-// watch grants again when the app made or dropped a table.
+// watch grants again when the app made or dropped a table. While the site starts,
+// fleet waits for this.
 func (db *databasePart) watch(ctx context.Context) {
 	if db.server == nil {
 		return
 	}
-	var last string
-	for {
-		now, err := db.server.Fingerprint(ctx)
-		if err == nil && now != last {
-			if err = db.grant(ctx); err == nil {
-				last = now
-			} else if ctx.Err() == nil {
-				db.hub.step(Step{Part: "database", State: "note", Text: "granting rights on new tables: " + err.Error()})
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(db.hub.pace(50*time.Millisecond, 500*time.Millisecond)):
-		}
-	}
+	db.server.Watch(ctx, 200*time.Millisecond, func(err error) {
+		db.hub.step(Step{Part: "database", State: "note", Text: "granting rights on new tables: " + err.Error()})
+	})
 }
 
 func (db *databasePart) stop() {
 	if db.part != nil {
 		db.part.Stop()
 	}
-}
-
-// pace is how long to wait between two looks: while the site starts, and later.
-func (h *hub) pace(starting, later time.Duration) time.Duration {
-	if h.mustBeUp() != nil {
-		return starting
-	}
-	return later
 }

@@ -307,6 +307,9 @@ func (h *hub) stopAll() {
 	h.step(Step{Part: "site", State: "stopped", Took: time.Since(h.began)})
 }
 
+// cgroup is the site's own control group, where the machine gives one.
+func (h *hub) cgroup() string { return "ringwall/" + h.Plan.Site() }
+
 // uid is the user id, in the hub's user namespace, of a class of processes. Where
 // the site has one id only, all classes share it.
 func (h *hub) uid(class string) uint32 {

@@ -239,6 +239,9 @@ func (i *instance) startApp() (supervise.Process, error) {
 		s.Args = append([]string{php}, args...)
 		os.Remove(filepath.Join(i.run, "php.sock"))
 	} else {
+		if len(i.tier.Command) == 0 {
+			return nil, fmt.Errorf("the configuration names no program for %s; set tiers.%s.command, such as [\"{files}/app\"]", i.tier.Name, i.tier.Name)
+		}
 		for _, a := range i.tier.Command {
 			s.Args = append(s.Args, strings.NewReplacer("{port}", strconv.Itoa(appPort), "{tier}", i.tier.Name, "{files}", h.Plan.Files.Mount).Replace(a))
 		}

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ringwall/ringwall/internal/cgroup"
 	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/plan"
 )
@@ -63,6 +64,7 @@ func Up(ctx context.Context, p *plan.Plan, o Options) error {
 			return fmt.Errorf("a site needs its namespaces and its firewall, also with --allow-weak: %w", err)
 		}
 	}
+	cgroup.Sweep("ringwall/" + p.Site())
 	// What a killed run left under a name that this run needs.
 	os.Remove(s.Control())
 	control, err := listenUnix(s.Control())

@@ -5,6 +5,14 @@ import (
 	"os"
 
 	"github.com/ringwall/ringwall/cli"
+	"github.com/ringwall/ringwall/internal/sandbox"
+	"github.com/ringwall/ringwall/local"
 )
 
-func main() { os.Exit(cli.Main(os.Args[1:])) }
+func main() {
+	sandbox.Init()
+	if code, ok := local.Child(); ok {
+		os.Exit(code)
+	}
+	os.Exit(cli.Main(os.Args[1:]))
+}

@@ -187,6 +187,29 @@ func (g *Group) Remove() {
 	}
 }
 
+// Sweep removes the groups below parent that have no process left: a caller
+// that was killed could not. Nobody else may start anything below parent
+// meanwhile.
+func Sweep(parent string) {
+	own, err := hierarchies()
+	if err != nil {
+		return
+	}
+	for _, h := range own {
+		up := filepath.Join(h.dir, filepath.Clean(parent))
+		list, err := os.ReadDir(up)
+		if err != nil {
+			continue
+		}
+		for _, d := range list {
+			if d.IsDir() {
+				os.Remove(filepath.Join(up, d.Name())) // refused while a process is in it
+			}
+		}
+		os.Remove(up)
+	}
+}
+
 type hierarchy struct {
 	dir string // this process's own group
 	v2  bool

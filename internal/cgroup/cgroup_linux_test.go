@@ -76,3 +76,20 @@ func TestNew(t *testing.T) {
 		}
 	}
 }
+
+// TestSweep finds what a killed caller left behind.
+func TestSweep(t *testing.T) {
+	g, missing := New("ringwall-sweep", "one", Limits{Processes: 10})
+	if g == nil {
+		if len(missing) == 0 {
+			t.Error("no group and no reason")
+		}
+		return
+	}
+	Sweep("ringwall-sweep")
+	for _, d := range append(g.dirs, g.parents...) {
+		if _, err := os.Stat(d); err == nil {
+			t.Errorf("%s is left behind", d)
+		}
+	}
+}

@@ -205,7 +205,7 @@ func TestAttacks(t *testing.T) {
 		{name: "exec another program", args: []string{"exec", "/usr/bin/true"},
 			up:   map[string]func(spec){"all": nil, "seccomp alone": skip(landlock), "landlock alone": skip(seccomp)},
 			down: calls(func(c *sandbox.Calls) { c.Spawn = true })},
-		{name: "exec through the loader", args: []string{"exec", "/lib64/ld-linux-x86-64.so.2", "/usr/bin/true"},
+		{name: "exec through the loader", args: []string{"exec", sandbox.Loader("/usr/bin/true"), "/usr/bin/true"},
 			up: map[string]func(spec){"all": nil}, down: calls(func(c *sandbox.Calls) { c.Spawn = true })},
 		{name: "exec from memory", args: []string{"memfd"}, up: memory, down: skip(seccomp | landlock | sandbox.PID)},
 		{name: "exec from /tmp", args: []string{"exec", "/srv/true"}, with: calls(func(c *sandbox.Calls) { c.Spawn = true }),

@@ -40,8 +40,10 @@ type Process struct {
 }
 
 // Start makes the sandbox and runs the program in it. When it returns without
-// an error the program has been executed. An error is a *StartError; nothing is
-// left behind then.
+// an error the program has been executed, and the caller calls Wait. An error
+// is a *StartError; nothing is left behind then. The sandbox dies with the
+// caller's process. Output pipes become the program's own; where the program
+// has another id than the caller, they are what it may open again.
 func Start(spec Spec) (*Process, error) {
 	fail := func(step string, err error, next string) (*Process, error) {
 		return nil, &StartError{Name: spec.Name, Step: step, Err: err, Next: next}
@@ -96,7 +98,7 @@ func Start(spec Spec) (*Process, error) {
 	p := &Process{PID: proc.Pid, name: spec.Name, pidns: !spec.Skip.has(PID), proc: proc, status: statusR,
 		lines: bufio.NewReader(statusR), done: make(chan struct{})}
 	p.limit(&spec, w.Limits)
-	step, err, next := p.handOver(specW, &w)
+	step, next, err := p.handOver(specW, &w)
 	if err != nil {
 		p.Kill()
 		if exit, werr := p.Wait(); err == errEnded && werr == nil {
@@ -110,11 +112,11 @@ func Start(spec Spec) (*Process, error) {
 var errEnded = errors.New("the process ended before it was done")
 
 // handOver sends the specification and waits until the program runs.
-func (p *Process) handOver(specW *os.File, w *wire) (step string, err error, next string) {
+func (p *Process) handOver(specW *os.File, w *wire) (step, next string, err error) {
 	p.status.SetReadDeadline(time.Now().Add(startTimeout))
 	specW.SetWriteDeadline(time.Now().Add(startTimeout))
 	if err := json.NewEncoder(specW).Encode(w); err != nil {
-		return "handing it its specification", err, ""
+		return "handing it its specification", "", err
 	}
 	specW.Close()
 	ready := false
@@ -122,22 +124,21 @@ func (p *Process) handOver(specW *os.File, w *wire) (step string, err error, nex
 		s, err := p.line()
 		switch {
 		case err != nil && ready && !errors.Is(err, os.ErrDeadlineExceeded):
-			return "", nil, "" // the descriptor closed on exec
+			return "", "", nil // the descriptor closed on exec
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return "waiting for its set-up", fmt.Errorf("no answer in %v", startTimeout), ""
+			return "waiting for its set-up", "", fmt.Errorf("no answer in %v", startTimeout)
 		case err != nil:
-			return "waiting for its set-up", errEnded,
-				"does the program's main (or TestMain) call sandbox.Init first?"
+			return "waiting for its set-up", "does the program's main (or TestMain) call sandbox.Init first?", errEnded
 		case s.Step != "":
 			if s.Text != "" {
-				return s.Step, errors.New(s.Text), s.Next
+				return s.Step, s.Next, errors.New(s.Text)
 			}
-			return s.Step, syscall.Errno(s.Errno), s.Next
+			return s.Step, s.Next, syscall.Errno(s.Errno)
 		case s.Ready:
 			ready = true
 		case s.Ran:
 			p.status.SetReadDeadline(time.Time{})
-			return "", nil, ""
+			return "", "", nil
 		}
 	}
 }
@@ -209,7 +210,9 @@ func (p *Process) Wait() (Exit, error) {
 // Done is closed after Wait has seen the end.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Signal sends a signal to the program.
+// Signal sends a signal to the program. Without Calls.Spawn the program is the
+// first process of its namespace: a signal that it does not handle, other than
+// SIGKILL, does not reach it.
 func (p *Process) Signal(sig os.Signal) error { return p.proc.Signal(sig) }
 
 // Kill ends the program and everything it started: the whole process

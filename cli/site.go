@@ -1,0 +1,39 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/ringwall/ringwall/local"
+	"github.com/ringwall/ringwall/plan"
+)
+
+// splitSite takes the site's name off the arguments, where the first one is one.
+func splitSite(args []string) (site, rest []string) {
+	if len(args) == 0 {
+		return nil, nil
+	}
+	if sites, err := plan.Sites(file); err == nil && slices.Contains(sites, args[0]) {
+		return args[:1], args[1:]
+	}
+	return nil, args
+}
+
+// connect loads the plan that the arguments name and returns a client of its
+// running site, and the arguments that are left.
+func connect(flags *planFlags, args []string) (*plan.Plan, *local.Client, []string, error) {
+	site, rest := splitSite(args)
+	p, err := flags.load(site)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return p, local.Connect(local.StateOf(p.Dir(), p.Site())), rest, nil
+}
+
+// want refuses another number of arguments.
+func want(rest []string, least, most int, what string) error {
+	if len(rest) < least || len(rest) > most {
+		return usage(fmt.Errorf("reading the arguments: got %q, want %s", rest, what))
+	}
+	return nil
+}
