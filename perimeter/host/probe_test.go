@@ -5,6 +5,7 @@ package host
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -29,6 +30,14 @@ type trial struct {
 }
 
 func TestMain(m *testing.M) {
+	sandbox.Init()
+	if len(os.Args) > 1 && os.Args[1] == "inside" {
+		fmt.Println("inside", os.Getpid())
+		if _, err := os.Stat("/usr/bin/true"); err == nil && sandbox.Loader(os.Args[0]) == "" {
+			fmt.Println("the machine's programs are visible")
+		}
+		return
+	}
 	boxtest.Main(m, func(config []byte) (any, error) {
 		var x trial
 		if err := json.Unmarshal(config, &x); err != nil {
@@ -64,9 +73,11 @@ func newBench(t *testing.T, kind plan.Kind) *bench {
 		t.Fatal("NOT RUN: ", err)
 	}
 	addr := netip.MustParseAddr("10.9.1.100")
-	if b.at, err = b.net.Add("fleet/1", plan.Fleet, addr); err != nil {
+	made, err := b.net.Add(vnet.Spec{Name: "fleet/1", Addrs: []vnet.Address{{Group: plan.Fleet, Addr: addr}}})
+	if err != nil {
 		t.Fatal("NOT RUN: ", err)
 	}
+	b.at = made[0]
 	t.Cleanup(func() { b.net.Remove("fleet/1") })
 	b.web = netip.AddrPortFrom(addr, 8080)
 	l, err := b.at.Listen(b.web)
@@ -139,67 +150,21 @@ func TestProbesHold(t *testing.T) {
 	}
 }
 
-// lowered says which part of the specification is a control's wall; a test here
-// takes exactly that away.
-func (b *bench) lowered() map[string]func(*sandbox.Spec) {
-	skip := func(l sandbox.Layer) func(*sandbox.Spec) { return func(s *sandbox.Spec) { s.Skip |= l } }
-	machine := func(s *sandbox.Spec) {
-		s.Mounts = append(s.Mounts, sandbox.Mount{Source: b.dir, Target: b.dir})
-	}
-	return map[string]func(*sandbox.Spec){
-		"no-udp":                    func(s *sandbox.Spec) { s.Calls.UDP = true },
-		"no-mptcp":                  func(s *sandbox.Spec) { s.Calls.MPTCP = true },
-		"no-raw":                    func(s *sandbox.Spec) { s.Calls.Families = true },
-		"no-abstract-sockets":       skip(sandbox.Landlock),
-		"no-pathname-sockets":       machine,
-		"admin-no-pathname-sockets": machine,
-		"seccomp":                   skip(sandbox.Seccomp),
-		"landlock":                  skip(sandbox.Landlock),
-		"no-new-privs":              skip(sandbox.NoNewPrivs),
-		"no-capabilities":           skip(sandbox.Caps),
-		"admin-no-capabilities":     skip(sandbox.Caps),
-		"no-nested-namespaces":      func(s *sandbox.Spec) { s.Calls.Namespaces = true; s.Skip |= sandbox.NoNest },
-		"no-mount":                  skip(sandbox.Seccomp),
-		"no-io-uring":               func(s *sandbox.Spec) { s.Calls.Uring = true },
-		"no-bpf":                    skip(sandbox.Seccomp),
-		"no-keyring":                skip(sandbox.Seccomp),
-		"no-file-handles":           skip(sandbox.Seccomp),
-		"no-foreign-calls":          skip(sandbox.Seccomp),
-		"no-chmod":                  func(s *sandbox.Spec) { s.Calls.Meta = true },
-		"no-spawn":                  func(s *sandbox.Spec) { s.Calls.Spawn = true },
-		"no-ptrace":                 func(s *sandbox.Spec) { s.Calls.Ptrace = true },
-		"hidden-processes":          skip(sandbox.PID),
-		"admin-hidden-processes":    skip(sandbox.PID),
-		"no-proc-secrets":           skip(sandbox.PID | sandbox.Landlock),
-		"agent-out-of-reach":        skip(sandbox.PID | sandbox.Landlock),
-		"private-mounts":            machine,
-		"admin-private-mounts":      machine,
-		"no-devices": func(s *sandbox.Spec) {
-			s.Mounts = append(s.Mounts, sandbox.Mount{Source: "/dev/null", Target: "/dev/kmsg"})
-		},
-		"limits-processes": func(s *sandbox.Spec) { s.Limits.Processes = 1 << 16 },
-		"limits-memory":    func(s *sandbox.Spec) { s.Limits.Memory = 1 << 42 },
-		"limits-files":     func(s *sandbox.Spec) { s.Limits.OpenFiles = 1 << 20 },
-		"limits-file-size": func(s *sandbox.Spec) { s.Limits.FileSize = 1 << 42 },
-	}
-}
-
 // TestProbesBreak takes each control's wall down and wants it judged Broken.
 func TestProbesBreak(t *testing.T) {
 	b := newBench(t, plan.PHP)
 	if err := b.at.Do(func() error { b.listen(t, "@ringwall-host-test"); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	lowered := b.lowered()
 	for _, c := range controls {
 		name := strings.TrimPrefix(c.ID, "host/")
 		t.Run(name, func(t *testing.T) {
-			lower := lowered[name]
-			if lower == nil {
+			i := slices.IndexFunc(walls, func(w wall) bool { return w.id == c.ID })
+			if i < 0 {
 				t.Fatal("no wall is taken down for this control, so its probe is not tested")
 			}
 			s := b.spec(string(c.Vantage))
-			lower(&s)
+			walls[i].lower(b.plan, &s)
 			if r := b.judge(t, c, s); r.Verdict != perimeter.Broken {
 				t.Errorf("got %v: %s\ntried %q\nsaw %q", r.Verdict, r.Error, r.Tried, r.Evidence)
 			}
