@@ -66,7 +66,7 @@ func newBench(t *testing.T, kind plan.Kind) *bench {
 	b := &bench{dir: t.TempDir()}
 	b.plan = &plan.Plan{App: "t", Env: "test", File: filepath.Join(b.dir, "ringwall.yaml"), Kind: kind, Tiers: []plan.Tier{
 		{Name: plan.Admin, Min: 1, Max: 1, Write: true},
-		{Name: plan.Fleet, Min: 1, Max: 1, Limits: plan.Limits{Processes: 48, Memory: 128 << 20, OpenFiles: 256, FileSize: 1 << 20}},
+		{Name: plan.Fleet, Min: 1, Max: 1, Limits: plan.Limits{Processes: 48, Memory: 2 << 30, OpenFiles: 256, FileSize: 1 << 20}},
 	}}
 	var err error
 	if b.net, err = hub(); err != nil {

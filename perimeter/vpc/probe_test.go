@@ -61,13 +61,11 @@ func sitePlan() *plan.Plan {
 	p.Network.Visitor, p.Network.Office, p.Network.Stranger = ip("192.0.2.7"), ip("192.0.2.8"), ip("2001:db8::9")
 	p.Network.Doors = []plan.Door{{Listen: netip.MustParseAddrPort("127.0.0.1:18443")}}
 	p.Balancer.Port, p.Balancer.TargetPort, p.Database.Port = port, target, database
-	for _, f := range []plan.Flow{
+	p.Flows = []plan.Flow{
 		{From: plan.Internet, To: plan.NodeEdge, Port: 443}, {From: plan.Office, To: plan.NodeEdge, Port: 443},
 		{From: plan.Beside, To: plan.NodeBalancer, Port: port},
 		{From: plan.NodeBalancer, To: plan.Admin, Port: target}, {From: plan.NodeBalancer, To: plan.Fleet, Port: target},
 		{From: plan.Admin, To: plan.NodeDatabase, Port: database}, {From: plan.Fleet, To: plan.NodeDatabase, Port: database},
-	} {
-		p.Flows = append(p.Flows, f)
 	}
 	return p
 }
