@@ -84,7 +84,7 @@ func New(t testing.TB, bin, name, yaml string, files map[string]string) *Site {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &Site{t: t, Bin: bin, Dir: dir, Name: name}
 	visitor, office := free(t, "127.0.0.1"), free(t, "127.0.0.2")
-	s.Visitor, s.Office = "https://"+visitor, "https://"+office
+	s.Visitor, s.Office = "https://"+strings.Replace(visitor, "127.0.0.1", "localhost", 1), "https://"+office
 	s.Env = []string{"RINGWALL_NETWORK_DOORS_VISITOR=" + visitor, "RINGWALL_NETWORK_DOORS_OFFICE=" + office,
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LANG=C.UTF-8", "NO_COLOR=1"}
 	if yaml != "" {

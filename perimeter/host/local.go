@@ -51,6 +51,7 @@ func Front(p *plan.Plan, spec *sandbox.Spec) {
 	own(spec)
 	spec.Calls = sandbox.Calls{Unix: true, TCP: true}
 	spec.Limits = sandbox.Limits{Processes: 256, Memory: 1 << 30, OpenFiles: 65536, FileSize: 1 << 30}
+	spec.TmpMax = max(256<<20, 4*p.Edge.MaxUpload) // bodies wait there until they are judged
 }
 
 // Database fills in what the database server may see and call. Its own tools
