@@ -6,7 +6,7 @@ TESTS ?= ./...
 BUILD  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'
 MUTATE = $(GO) test -tags walldown -count=1 -timeout 20m -run '^TestMutations' -v
 
-.PHONY: help up wordpress node-red setup go build board test test-short race lint vuln check-fmt probe-mutations fuzz bench clean
+.PHONY: help up wordpress node-red setup go build board cross test test-short race lint vuln check-fmt probe-mutations fuzz bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-16s %s\n' "$$t" "$$d"; done
@@ -34,6 +34,10 @@ go:
 
 build: go ## build bin/ringwall, one static binary
 	$(BUILD) -o bin/ringwall ./cmd/ringwall
+
+cross: go ## build for the other systems: arm64, and the commands that need no sandbox on macOS
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/ringwall
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/ringwall
 
 board: go
 	$(BUILD) -o examples/board/site/board ./examples/board

@@ -23,9 +23,6 @@ type login struct {
 	Password string `json:"password"`
 }
 
-// AdminFile is where the generated administrator's login lies.
-func (s State) AdminFile() string { return s.path("secrets", "admin.json") }
-
 func (h *hub) adminLogin() (login, error) {
 	l := login{Username: "admin"}
 	err := people.Ensure(h.State.Secrets(), "admin.json", &l, func() { l.Password = people.NewSecret()[:24] })

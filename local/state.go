@@ -46,6 +46,9 @@ func (s State) Control() string  { return s.path("control.sock") }
 // Refusals is the log with one JSON line per refused request.
 func (s State) Refusals() string { return filepath.Join(s.Logs(), "refusals.jsonl") }
 
+// AdminFile is where the generated administrator's login lies.
+func (s State) AdminFile() string { return s.path("secrets", "admin.json") }
+
 type stateFile struct {
 	Version int    `json:"version"`
 	Site    string `json:"site"`
