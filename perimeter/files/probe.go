@@ -30,6 +30,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "files/no-create",
+		Wall:    ctlReadOnly,
 		Doc:     "Fleet cannot make a file, a directory, a link or a pipe in the site's tree.",
 		Why:     "One new script in the tree is a way back in that survives the instance.",
 		Vantage: perimeter.InFleet,
@@ -37,6 +38,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "files/no-rename",
+		Wall:    ctlReadOnly,
 		Doc:     "Fleet cannot rename or delete anything in the site's tree.",
 		Why:     "A file moved into another's place is as good as one overwritten, and one deleted is an outage.",
 		Vantage: perimeter.InFleet,
@@ -44,6 +46,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "files/no-attributes",
+		Wall:    ctlReadOnly,
 		Doc:     "Fleet cannot change the mode, owner, times or attributes of a file of the site.",
 		Why:     "A mode that lets others write is opened today and used tomorrow.",
 		Vantage: perimeter.InFleet,
@@ -51,6 +54,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "files/no-remount",
+		Wall:    ctlReadOnly,
 		Doc:     "Fleet cannot make its view of the tree writable, or look behind it.",
 		Why:     "Read-only is worth nothing where the reader may change it.",
 		Vantage: perimeter.InFleet,
@@ -65,7 +69,7 @@ var controls = []*perimeter.Control{
 		Probe:   uploadsNoExec,
 	},
 	{
-		ID:      "files/admin-writes",
+		ID:      ctlAdminWrites,
 		Doc:     "Admin can change the tree, so that the refusals above are about rights and not about a broken disk.",
 		Why:     "A tree that nobody can write is not safe but dead: updates are the first thing to stop.",
 		Vantage: perimeter.InAdmin,
