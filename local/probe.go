@@ -42,6 +42,7 @@ type probeConfig struct {
 	Site      *perimeter.SiteAccess
 	Inside    *perimeter.Inside
 	Nodes     []string // whose network namespaces follow the configuration, in order
+	Missing   []string // layers of the enforcement
 	Down      []string
 }
 
@@ -113,7 +114,7 @@ func (h *hub) serveProbe(w http.ResponseWriter, r *http.Request) {
 func (h *hub) probeFrom(ctx context.Context, v perimeter.Vantage, ids []string, emit func(perimeter.Result)) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	cfg := probeConfig{Plan: h.Plan, Controls: ids, URL: "https://" + h.Plan.Network.Host, Down: h.Down, Instances: map[string]netip.Addr{}}
+	cfg := probeConfig{Plan: h.Plan, Controls: ids, URL: "https://" + h.Plan.Network.Host, Down: h.Down, Missing: h.Skip.Names(), Instances: map[string]netip.Addr{}}
 	for _, b := range h.backends() {
 		cfg.Instances[b.Name] = b.Addr.Addr()
 	}
@@ -310,7 +311,7 @@ func runProbe() error {
 		return err
 	}
 	perimeter.SetDown(cfg.Down)
-	t := &perimeter.Target{Plan: cfg.Plan, URL: cfg.URL, Instances: cfg.Instances, Site: cfg.Site, Inside: cfg.Inside}
+	t := &perimeter.Target{Plan: cfg.Plan, URL: cfg.URL, Instances: cfg.Instances, Site: cfg.Site, Inside: cfg.Inside, Missing: cfg.Missing}
 	if cfg.Roots != "" {
 		t.Roots = x509.NewCertPool()
 		t.Roots.AppendCertsFromPEM([]byte(cfg.Roots))

@@ -6,15 +6,22 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ringwall/ringwall/local/localtest"
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(withoutLandlock) != "" {
+		loseLandlock()
+	}
 	code := m.Run()
 	localtest.Clean()
 	os.Exit(code)
 }
+
+// testLimit is how long a test waits for what takes milliseconds on a quiet machine.
+const testLimit = 30 * time.Second
 
 // board is the example site, with its program built.
 func board(t *testing.T) *localtest.Site { t.Helper(); return boardWith(t, "") }

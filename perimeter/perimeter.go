@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ringwall/ringwall/plan"
@@ -26,7 +27,8 @@ type Control struct {
 	Doc       string // the promise, in a sentence
 	Why       string // what an attacker gains where it is broken
 	Vantage   Vantage
-	Intrusive bool // loads the site; on a site elsewhere it is tried only when asked for
+	Intrusive bool     // loads the site; on a site elsewhere it is tried only when asked for
+	Needs     []string // layers of the enforcement, by name, without which it cannot hold
 
 	// Applies says whether a site has what this promise is about: there are no
 	// grants to try where there is no database. A control that does not apply is
@@ -120,6 +122,12 @@ func Judge(ctx context.Context, number int, c *Control, t *Target) (r Result) {
 	if c.Probe == nil {
 		r.Error = "this control has no probe"
 		return r
+	}
+	for _, n := range c.Needs {
+		if slices.Contains(t.Missing, n) {
+			r.Error = "this machine cannot enforce it: it lacks " + n
+			return r
+		}
 	}
 	err := c.Probe(ctx, t)
 	switch {

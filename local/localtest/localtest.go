@@ -19,6 +19,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,12 +63,13 @@ func Clean() { os.RemoveAll(filepath.Join(os.TempDir(), "ringwall-test-"+strconv
 
 // A Site is one site of a test. Its fields may be changed before Up.
 type Site struct {
-	t    testing.TB
-	Bin  string // the program
-	Dir  string // where its configuration lies
-	Name string // <app>-<env>
-	User string // empty: who runs the test; else this user, when the test runs as root
-	Env  []string
+	t      testing.TB
+	Bin    string // the program
+	Dir    string // where its configuration lies
+	Name   string // <app>-<env>
+	User   string // empty: who runs the test; else this user, when the test runs as root
+	Env    []string
+	Prefix []string // what to run in the program's place, with its arguments; empty: Bin
 
 	Visitor, Office string // the doors' addresses: https://127.0.0.1:40001
 }
@@ -122,7 +124,12 @@ type Result struct {
 // Command is a command of the program in the site's directory, not started.
 func (s *Site) Command(args ...string) *exec.Cmd {
 	s.t.Helper()
-	c := exec.Command(s.Bin, args...)
+	if len(s.Prefix) > 0 {
+		args = append(slices.Clone(s.Prefix[1:]), args...)
+	} else {
+		s.Prefix = []string{s.Bin}
+	}
+	c := exec.Command(s.Prefix[0], args...)
 	c.Dir, c.Env = s.Dir, s.Env
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if s.User != "" && os.Getuid() == 0 {
