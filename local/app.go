@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/ringwall/ringwall/internal/durable"
 	"github.com/ringwall/ringwall/internal/wordpress"
 	"github.com/ringwall/ringwall/perimeter/people"
 	"github.com/ringwall/ringwall/plan"
@@ -86,7 +87,7 @@ func (h *hub) setUpApp(ctx context.Context) error {
 		return err
 	}
 	h.step(Step{Part: "wordpress", State: "up", Text: "installed by its own installer", Took: time.Since(began)})
-	return writeFile(done, []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o600)
+	return durable.WriteFile(done, []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o600)
 }
 
 // adminClient speaks to an admin instance's web server from the edge's network,
