@@ -12,20 +12,10 @@ import (
 
 // TestProbesBreak takes each control's wall down and wants it judged Broken.
 func TestProbesBreak(t *testing.T) {
-	// The wall that each control shares with another one.
-	wall := map[string]string{
-		"database/fleet-inserts":       "database/tier-grants",
-		"database/fleet-ddl":           "database/tier-grants",
-		"database/admin-not-superuser": "database/superuser",
-		"database/passwords":           "database/superuser",
-	}
 	eachEngine(t, func(t *testing.T, e plan.Engine) {
 		for _, c := range controls {
 			t.Run(strings.TrimPrefix(c.ID, "database/"), func(t *testing.T) {
-				id := c.ID
-				if other := wall[id]; other != "" {
-					id = other
-				}
+				id := c.Switch()
 				perimeter.SetDown([]string{id})
 				t.Cleanup(func() { perimeter.SetDown(nil) })
 				x := newSite(t, e, wordpress)

@@ -110,7 +110,7 @@ func TestProbesBreak(t *testing.T) {
 		"files/no-attributes": writable,
 		"files/no-remount":    writable,
 		ctlNoExec:             tree(func(m *sandbox.Mount) { m.Exec = true }),
-		"files/admin-writes":  tree(func(m *sandbox.Mount) { m.Write = false }),
+		ctlAdminWrites:        tree(func(m *sandbox.Mount) { m.Write = false }),
 	}
 	for _, c := range controls {
 		t.Run(strings.TrimPrefix(c.ID, "files/"), func(t *testing.T) {

@@ -119,9 +119,14 @@ func ports(list ...uint16) []uint16 {
 
 // fromOutside tries places from every address that stands for the world outside.
 func fromOutside(ctx context.Context, t *perimeter.Target, places ...perimeter.Place) error {
-	nodes := []string{plan.Internet, plan.Office}
-	if t.Plan.Network.Stranger.IsValid() {
-		nodes = append(nodes, "stranger")
+	var nodes []string
+	for node, a := range map[string]netip.Addr{plan.Internet: t.Plan.Network.Visitor, plan.Office: t.Plan.Network.Office, "stranger": t.Plan.Network.Stranger} {
+		if a.IsValid() {
+			nodes = append(nodes, node)
+		}
+	}
+	if len(nodes) == 0 {
+		return errors.New("the plan has no address outside to stand at")
 	}
 	errs := make(chan error, len(nodes))
 	for _, node := range nodes {
