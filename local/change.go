@@ -144,6 +144,7 @@ func (h *hub) rotateDatabase(ctx context.Context) error {
 // builds only.
 func (h *hub) takeDown(ctx context.Context, ids []string) error {
 	h.roll.Lock()
+	touchesDatabase := slices.ContainsFunc(append(slices.Clone(h.Down), ids...), func(id string) bool { return strings.HasPrefix(id, "database/") })
 	h.Down = slices.Clone(ids)
 	perimeter.SetDown(ids)
 	err := h.net.Allow(h.rules())
@@ -151,8 +152,8 @@ func (h *hub) takeDown(ctx context.Context, ids []string) error {
 	if err != nil {
 		return err
 	}
-	if h.database != nil {
-		if err := h.database.grant(ctx); err != nil {
+	if touchesDatabase && h.database != nil && h.database.server != nil {
+		if err := h.database.renew(ctx); err != nil {
 			return err
 		}
 	}

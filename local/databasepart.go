@@ -159,9 +159,6 @@ func (h *hub) openDatabase(ctx context.Context) error {
 	h.mu.Lock()
 	h.database = db
 	h.mu.Unlock()
-	if err := db.server.Init(ctx); err != nil {
-		return err
-	}
 	term := syscall.SIGTERM
 	if h.Plan.Database.Engine == plan.Postgres {
 		term = syscall.SIGINT // fast shutdown: ends sessions, writes a checkpoint
@@ -169,7 +166,7 @@ func (h *hub) openDatabase(ctx context.Context) error {
 	db.part = &supervise.Part{Name: "database", Note: h.note, Grace: 30 * time.Second, Term: term,
 		Start: func() (supervise.Process, error) { return db.start() }}
 	if err := db.part.Run(); err != nil {
-		return fmt.Errorf("starting the database: %w", err)
+		return err
 	}
 	ready, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -181,6 +178,11 @@ func (h *hub) openDatabase(ctx context.Context) error {
 
 func (db *databasePart) start() (supervise.Process, error) {
 	h := db.hub
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	if err := db.server.Init(ctx); err != nil {
+		return nil, err
+	}
 	out, err := h.output("database.log")
 	if err != nil {
 		return nil, err
@@ -258,6 +260,17 @@ func (db *databasePart) watch(ctx context.Context) {
 	db.server.Watch(ctx, 200*time.Millisecond, func(err error) {
 		db.hub.step(Step{Part: "database", State: "note", Text: "granting rights on new tables: " + err.Error()})
 	})
+}
+
+// renew ends the server in order, so that it starts anew with the configuration
+// that it would have now, and grants again: some walls are in its command line.
+// Test builds only.
+func (db *databasePart) renew(ctx context.Context) error {
+	db.part.Restart()
+	if err := db.server.Ready(ctx); err != nil {
+		return err
+	}
+	return db.grant(ctx)
 }
 
 func (db *databasePart) stop() {

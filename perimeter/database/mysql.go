@@ -317,9 +317,12 @@ SELECT 'held', grantee, '**', '', '', privilege_type FROM information_schema.use
 	for _, r := range revoke {
 		q.WriteString(r)
 	}
-	if perimeter.Down("database/server-files") {
+	for id, right := range map[string]string{"database/server-files": "FILE ON *.*", "database/other-databases": "SELECT ON mysql.*"} {
+		if !perimeter.Down(id) {
+			continue
+		}
 		for _, t := range m.s.plan.Tiers {
-			fmt.Fprintf(&q, "GRANT FILE ON *.* TO %s;\nGRANT FILE ON *.* TO %s;\n", m.myUser(t.Name+"_a"), m.myUser(t.Name+"_b"))
+			fmt.Fprintf(&q, "GRANT %[1]s TO %[2]s;\nGRANT %[1]s TO %[3]s;\n", right, m.myUser(t.Name+"_a"), m.myUser(t.Name+"_b"))
 		}
 	}
 	if q.Len() == 0 {
