@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/ringwall/ringwall/plan"
 )
 
 // A Perimeter is one wall around the site.
@@ -24,6 +26,11 @@ type Control struct {
 	Why       string // what an attacker gains where it is broken
 	Vantage   Vantage
 	Intrusive bool // loads the site; on a site elsewhere it is tried only when asked for
+
+	// Applies says whether a site has what this promise is about: there are no
+	// grants to try where there is no database. A control that does not apply is
+	// left out of the site's table, never counted as held. Nil: it always does.
+	Applies func(*plan.Plan) bool
 
 	// Probe tries to break the promise on a running site. It calls Target.Tried
 	// for what it did and Target.Broken for what came through. An error means
