@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -337,4 +339,45 @@ func (t *Target) Refuses(ctx context.Context, a *Asker, harmless []Request, atta
 		}
 	}
 	return nil
+}
+
+// TierOf reads in the site's own access log which tier a request was sent to;
+// none when a wall before answered. The line is written when the request has
+// ended, a moment after the answer.
+func (t *Target) TierOf(id string) (string, error) {
+	if t.Site == nil || id == "" {
+		return "", errors.New("reading the access log: want a site of this machine and a request's id")
+	}
+	name := filepath.Join(t.Site.State, "logs", "access.jsonl")
+	for wait := time.Millisecond; wait < 2*time.Second; wait *= 2 {
+		b, err := tail(name, 256<<10)
+		if err != nil {
+			return "", fmt.Errorf("reading the access log: %w", err)
+		}
+		for line := range strings.Lines(b) {
+			var e struct {
+				ID   string `json:"request_id"`
+				Tier string `json:"tier"`
+			}
+			if strings.Contains(line, id) && json.Unmarshal([]byte(line), &e) == nil && e.ID == id {
+				return e.Tier, nil
+			}
+		}
+		time.Sleep(wait)
+	}
+	return "", fmt.Errorf("reading the access log: request %s is not in it", id)
+}
+
+func tail(name string, n int64) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	b, err := io.ReadAll(io.NewSectionReader(f, max(0, st.Size()-n), n))
+	return string(b), err
 }

@@ -3,14 +3,10 @@ package edge
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -259,8 +255,7 @@ func (j *judgeOfTier) tier(ans *perimeter.Answer) (string, error) {
 		}
 		return plan.Admin, nil
 	}
-	e, err := logged(j.t.Site.State, ans.ID)
-	return e.Tier, err
+	return j.t.TierOf(ans.ID)
 }
 
 func (j *judgeOfTier) judge(ans *perimeter.Answer, name string) error {
@@ -276,50 +271,6 @@ func (j *judgeOfTier) judge(ans *perimeter.Answer, name string) error {
 		j.t.Broken("%s → answered by %s (%s)", name, got, ans)
 	}
 	return nil
-}
-
-// An entry is what a probe reads of the access log.
-type entry struct {
-	ID     string `json:"request_id"`
-	Tier   string `json:"tier"`
-	Viewer string `json:"viewer"`
-}
-
-// logged finds a request in the site's access log. The line is written when the
-// request has ended, so it may come a moment after the answer.
-func logged(state, id string) (entry, error) {
-	if id == "" {
-		return entry{}, errors.New("the answer has no request id")
-	}
-	name := filepath.Join(state, "logs", "access.jsonl")
-	for wait := time.Millisecond; wait < 2*time.Second; wait *= 2 {
-		b, err := tail(name, 256<<10)
-		if err != nil {
-			return entry{}, fmt.Errorf("reading the access log: %w", err)
-		}
-		for line := range strings.Lines(b) {
-			var e entry
-			if strings.Contains(line, id) && json.Unmarshal([]byte(line), &e) == nil && e.ID == id {
-				return e, nil
-			}
-		}
-		time.Sleep(wait)
-	}
-	return entry{}, fmt.Errorf("request %s is not in the access log", id)
-}
-
-func tail(name string, n int64) (string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	b, err := io.ReadAll(io.NewSectionReader(f, max(0, st.Size()-n), n))
-	return string(b), err
 }
 
 func probeSecretHeader(ctx context.Context, t *perimeter.Target) error {
