@@ -92,8 +92,12 @@ type Answer struct {
 	last   bool   // the connection ends with it
 }
 
-// Is says whether the answer is a wall's own, with this status and class.
+// Is says whether the answer is a wall's own, with this status and class; 0 and
+// empty stand for any refusal.
 func (a *Answer) Is(status int, class string) bool {
+	if status == 0 {
+		return a.Wall && a.Status < 500 && (class == "" || a.Class == class)
+	}
 	return a.Wall && a.Status == status && (class == "" || a.Class == class)
 }
 
@@ -307,7 +311,7 @@ func (a *Asker) ask(ctx context.Context, r Request) (*Answer, error) {
 type Attack struct {
 	Name string // what is tried, in words
 	Request
-	Status int
+	Status int    // 0: any refusal
 	Class  string // empty: any
 }
 

@@ -77,7 +77,10 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	rec := proxy.From(r.Context())
 	viewer := rec.Addr
 	hsts := r.TLS != nil && e.pins(r.Host)
-	rec.OnHeader = func(_ int, h http.Header) { secure(h, hsts) }
+	rec.OnHeader = func(_ int, h http.Header) {
+		secure(h, hsts)
+		h[plan.HeaderRequest] = []string{rec.ID} // not the one that a stored answer was made under
+	}
 
 	if err := form(w, r); err != nil {
 		return err

@@ -265,9 +265,9 @@ func probeWAFBody(ctx context.Context, t *perimeter.Target) error {
 	add("JSON that is nested a hundred deep", http.StatusBadRequest, "the request's JSON is nested too deeply", perimeter.Request{Header: []string{jsonBody},
 		Body: strings.Repeat("[", 100) + strings.Repeat("]", 100)})
 	if t.Plan.Edge.MaxBody > publicInspect+2048 {
-		text := strings.Repeat("notice ", (publicInspect+1024)/7)
-		add("more text than the rules read", http.StatusRequestEntityTooLarge, large, perimeter.Request{Header: []string{"Content-Type: text/plain"}, Body: text})
-		add("the same in chunks", http.StatusRequestEntityTooLarge, large, perimeter.Request{Header: []string{"Content-Type: text/plain"}, Body: text, Chunked: true})
+		text := `{"q":"` + strings.Repeat("notice ", (publicInspect+1024)/7) + `"}`
+		add("more text than the rules read", http.StatusRequestEntityTooLarge, large, perimeter.Request{Header: []string{jsonBody}, Body: text})
+		add("the same in chunks", http.StatusRequestEntityTooLarge, large, perimeter.Request{Header: []string{jsonBody}, Body: text, Chunked: true})
 	}
 	return t.Refuses(ctx, t.Asker(plan.Internet), harmless(), attacks)
 }

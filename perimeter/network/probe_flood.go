@@ -66,7 +66,11 @@ func probeConnections(ctx context.Context, t *perimeter.Target) error {
 	}
 	// A connection over the bound is closed as soon as it is accepted.
 	var cut atomic.Int32
-	deadline := time.Now().Add(1500 * time.Millisecond)
+	patience := 1500 * time.Millisecond
+	if h := t.Plan.Network.HeaderTimeout; h > 0 { // silence is cut too, but later
+		patience = min(patience, h/2)
+	}
+	deadline := time.Now().Add(patience)
 	for _, l := range lines {
 		wg.Go(func() {
 			l.SetReadDeadline(deadline)

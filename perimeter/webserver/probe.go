@@ -201,7 +201,8 @@ func probeDenied(ctx context.Context, t *perimeter.Target) error {
 		if underUploads(t.Plan, u) || strings.Contains(u, "?") {
 			continue // the refusal has the words of what comes first
 		}
-		add(u)
+		// The rules before this wall know some of these names as well.
+		attacks = append(attacks, perimeter.Attack{Name: u, Request: perimeter.Request{URI: u}})
 	}
 	return t.Refuses(ctx, t.Asker(plan.Internet), []perimeter.Request{{}, {URI: "/ringwall-probe"}}, attacks)
 }
@@ -229,7 +230,7 @@ func probeUploads(ctx context.Context, t *perimeter.Target) error {
 	for _, u := range uploadPaths(t.Plan) {
 		for _, name := range []string{
 			"ringwall-probe.php", "ringwall-probe.phtml", "ringwall-probe.phar", "ringwall-probe.PhP", "ringwall-probe.php/x.jpg", "ringwall-probe.php.jpg",
-			"ringwall-probe.ph%70", "x/../ringwall-probe.php", "ringwall-probe.php7", "%72ingwall-probe.php",
+			"ringwall-probe.ph%70", "ringwall-probe.php7", "%72ingwall-probe.php",
 		} {
 			attacks = append(attacks, perimeter.Attack{Name: u + name, Request: perimeter.Request{URI: u + name}, Status: http.StatusForbidden, Class: refuse(ctlUploads).Reason})
 		}
