@@ -235,6 +235,7 @@ func (h *hub) layNetwork() error {
 	if h.hasDatabase() {
 		hosts = append(hosts, one(plan.NodeDatabase, plan.NodeDatabase, p.VPC.Database))
 	}
+	hosts = append(hosts, downHosts(p)...)
 	if _, err := n.Add(hosts...); err != nil {
 		return fmt.Errorf("making the site's network: %w", err)
 	}

@@ -179,7 +179,7 @@ func (i *instance) spec() (sandbox.Spec, error) {
 	}
 	host.Allow(p, i.tier, &s)
 	files.Allow(p, i.tier.Name, h.State.Tree(), &s)
-	s.Mounts = append(s.Mounts, sandbox.Mount{Source: i.run, Target: insideRun, Write: true})
+	s.Mounts = append(s.Mounts, sandbox.Mount{Source: i.run, Target: insideRun, Write: true, Exec: perimeter.Down("host/no-spawn")})
 	secrets, err := h.tierSecrets(i.tier.Name)
 	if err != nil {
 		return s, err

@@ -106,12 +106,25 @@ func Up(ctx context.Context, p *plan.Plan, o Options) error {
 		case err == nil || ctx.Err() != nil:
 			return nil
 		case !ready && serial == 0:
-			return err
+			return lacking(ctx, err, skip)
 		case !ready && time.Since(began) < time.Second:
 			time.Sleep(time.Second)
 		}
 		o.Steps(Step{Part: "site", State: "note", Text: fmt.Sprintf("the site's hub ended (%v); starting the site again", err)})
 	}
+}
+
+// lacking adds to the error of a failed start what this machine lacks, if that
+// may be its cause.
+func lacking(ctx context.Context, err error, skip sandbox.Layer) error {
+	more, lost := missing(ctx)
+	if more &^= skip; more != 0 {
+		return fmt.Errorf("%w\nthis machine lacks %s, so the enforcement would be weak; mend it (ringwall doctor), or start with --allow-weak: every control that needs it is then unknown, and probe fails", err, more)
+	}
+	if lost != nil {
+		return fmt.Errorf("%w\nthis machine cannot run a site: %w", err, lost)
+	}
+	return err
 }
 
 // waitLock gives a run that was just killed the moment it needs to be gone.

@@ -265,19 +265,24 @@ func (a *Asker) Close() {
 	}
 }
 
-const answerTime = 8 * time.Second
+const replyTime = 8 * time.Second
 
-// Ask sends a request and reads the answer. An error is a connection that gave none.
+// Ask sends a request and reads the answer. An error is a connection that gave
+// none, or one that is not the site's: every answer of ours has a request id, but
+// for those to what is not HTTP at all.
 func (a *Asker) Ask(ctx context.Context, r Request) (*Answer, error) {
 	for try := 0; ; try++ {
 		ans, err := a.ask(ctx, r)
-		if err == nil && a.pace && try < 3 && ans.Wall && ans.Status == http.StatusTooManyRequests {
+		if err == nil && a.pace && try < 3 && ans.Status == http.StatusTooManyRequests && ans.Header.Get("Retry-After") != "" {
 			wait, _ := strconv.Atoi(ans.Header.Get("Retry-After"))
 			select {
 			case <-time.After(time.Duration(max(1, min(wait, 3))) * time.Second):
 				continue
 			case <-ctx.Done():
 			}
+		}
+		if err == nil && ans.ID == "" && ans.Status != http.StatusBadRequest {
+			return nil, fmt.Errorf("%s %.80s: %s: the answer is not from this site", r.method(), r.URI, ans)
 		}
 		return ans, err
 	}
@@ -294,7 +299,7 @@ func (a *Asker) ask(ctx context.Context, r Request) (*Answer, error) {
 			a.line = l
 		}
 		sent := a.line.Send(r.text(a.t.Host()))
-		ans, err := a.line.Next(r.method(), answerTime)
+		ans, err := a.line.Next(r.method(), replyTime)
 		if err != nil || ans.last || sent != nil {
 			a.Close()
 		}

@@ -31,6 +31,7 @@ type Target struct {
 	Instances map[string]netip.Addr // running instances by name: admin/1, fleet/2
 	Site      *SiteAccess           // on the machine of the site only
 	Inside    *Inside               // vantages inside an instance only
+	Missing   []string              // layers that this machine lacks
 	Token     string                // Ownership token for a site elsewhere
 
 	mu       sync.Mutex
@@ -63,7 +64,7 @@ type Inside struct {
 
 func (t *Target) fresh() *Target {
 	return &Target{Plan: t.Plan, URL: t.URL, From: t.From, Roots: t.Roots, Instances: t.Instances,
-		Site: t.Site, Inside: t.Inside, Token: t.Token}
+		Site: t.Site, Inside: t.Inside, Token: t.Token, Missing: t.Missing}
 }
 
 // Tried records something the probe did to the site, before or after doing it.

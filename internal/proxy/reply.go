@@ -68,6 +68,9 @@ func reply(h Handler, log func(*Event), now func() time.Time, newID func() strin
 		r.Header[RequestID] = id
 		rw.Header()[RequestID] = id
 		var body *counter
+		if r.ContentLength == 0 { // HTTP/2 gives an empty body an object of its own
+			r.Body = http.NoBody
+		}
 		if r.Body != nil && r.Body != http.NoBody {
 			body = &counter{ReadCloser: r.Body}
 			r.Body = body

@@ -44,7 +44,10 @@ func (a *attempt) end() {
 // errGone is why a request was cut: its instance was drained and ran out of time.
 var errGone = errors.New("the instance was taken away")
 
-const maxTries = 4
+const (
+	maxTries = 4
+	maxLost  = 2 // of them, those that ended after the request was sent: it may be what kills the instance
+)
 
 // RoundTrip sends the request to the instance with the least to do. Another is
 // asked when no connection was made, or when the connection broke before an
@@ -54,6 +57,7 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 	deadline := time.Now().Add(a.b.o.Wait)
 	var tried []*backend
 	var last error
+	lost := 0
 	for len(tried) < maxTries {
 		be, err := a.b.pick(ctx, a.tier, tried, deadline)
 		if err != nil {
@@ -87,7 +91,10 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 		if dial {
 			be.failed()
 		}
-		if !a.again(req, dial) {
+		if !dial {
+			lost++
+		}
+		if lost >= maxLost || !a.again(req, dial) {
 			return nil, a.fail(err)
 		}
 		tried = append(tried, be)

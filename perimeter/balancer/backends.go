@@ -220,7 +220,10 @@ func (b *Balancer) pick(ctx context.Context, tier string, tried []*backend, dead
 			be.leave()
 			continue
 		}
-		tried = nil // all were tried: one of them may be back by then
+		if len(tried) > 0 { // all were tried: one that is healthy may be again, or it comes back
+			tried = nil
+			continue
+		}
 		left := time.Until(deadline)
 		if left <= 0 {
 			return nil, &proxy.Failure{Status: http.StatusServiceUnavailable, Class: "the site is starting or unhealthy",
@@ -288,8 +291,8 @@ func (b *Balancer) watch(ctx context.Context, be *backend) {
 			if be.misses++; be.misses >= 2 {
 				be.up.Store(false)
 			}
-			if !be.up.Load() { // starting: look again soon
-				wait = min(interval, 100*time.Millisecond)
+			if !be.up.Load() { // starting, most likely: look again soon, and then less often
+				wait = min(interval, 10*time.Millisecond<<min(be.misses, 10))
 			}
 		}
 		timer := time.NewTimer(wait)

@@ -306,6 +306,33 @@ func TestRetryAfterLostConnection(t *testing.T) {
 	}
 }
 
+// The only instance was restarted under the request: its listener is still there.
+func TestRetryOnTheSameInstance(t *testing.T) {
+	i := newInstance(t, "fleet/1")
+	var n atomic.Int32
+	cut := func(times int32) {
+		n.Store(0)
+		i.handle(func(w http.ResponseWriter, r *http.Request) {
+			if n.Add(1) <= times {
+				c, _, _ := http.NewResponseController(w).Hijack()
+				_ = c.Close()
+				return
+			}
+			fmt.Fprint(w, "back")
+		})
+	}
+	b := start(t, Options{}, i)
+	cut(1)
+	if code, body := b.ask(visitor, "GET", ""); code != 200 || body != "back" {
+		t.Errorf("got %d %q", code, body)
+	}
+	cut(100)
+	began := time.Now()
+	if code, _ := b.ask(visitor, "GET", ""); code != 502 || time.Since(began) > time.Second || n.Load() > 4 {
+		t.Errorf("a request that kills: got %d after %v and %d tries", code, time.Since(began), n.Load())
+	}
+}
+
 func TestTimeoutIsNotRepeated(t *testing.T) {
 	i := newInstance(t, "fleet/1")
 	stop := make(chan struct{})

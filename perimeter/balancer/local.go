@@ -151,12 +151,11 @@ func (b *Balancer) forward(w http.ResponseWriter, r *http.Request, rec *proxy.Re
 		r.Body = a.body
 	}
 	rp := httputil.ReverseProxy{
-		Rewrite:       rewrite,
-		Transport:     a,
-		BufferPool:    &b.bufs,
-		FlushInterval: -1,
-		ErrorHandler:  func(_ http.ResponseWriter, _ *http.Request, err error) { a.err = err },
-		ErrorLog:      discard,
+		Rewrite:      rewrite,
+		Transport:    a,
+		BufferPool:   &b.bufs, // answers of unknown length and event streams are flushed as they come
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { a.err = err },
+		ErrorLog:     discard,
 	}
 	rp.ServeHTTP(w, r)
 	return a.err

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ringwall/ringwall/internal/durable"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
 )
@@ -102,7 +103,7 @@ func (m *mysql) initialise(ctx context.Context, dir string) error {
 	if err := m.s.run.Run(ctx, args, script, io.Discard); err != nil {
 		return err
 	}
-	return writeFile(m.s.host(filepath.Join(newDir, majorFile)), []byte(m.major()+"\n"), 0o600, m.s.dirs.UID, m.s.dirs.GID)
+	return durable.WriteFileAs(m.s.host(filepath.Join(newDir, majorFile)), []byte(m.major()+"\n"), 0o600, m.s.dirs.UID, m.s.dirs.GID)
 }
 
 func (m *mysql) configure() error { return nil }

@@ -58,9 +58,17 @@ func (c *Certs) TLS() *tls.Config {
 			return nil, errors.New("the edge has no certificate yet")
 		},
 	}
-	if perimeter.Down("edge/tls-version") {
-		t.MinVersion = tls.VersionTLS10
-		t.CipherSuites = append(t.CipherSuites, tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA)
+	if perimeter.CanTakeDown {
+		t.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			if !perimeter.Down("edge/tls-version") {
+				return nil, nil
+			}
+			old := t.Clone()
+			old.GetConfigForClient = nil
+			old.MinVersion = tls.VersionTLS10
+			old.CipherSuites = append(old.CipherSuites, tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA)
+			return old, nil
+		}
 	}
 	return t
 }

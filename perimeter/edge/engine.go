@@ -1,15 +1,20 @@
 package edge
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	coreruleset "github.com/corazawaf/coraza-coreruleset/v4"
 	"github.com/corazawaf/coraza/v3"
 
+	"github.com/ringwall/ringwall/internal/proxy"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
 )
@@ -57,6 +62,8 @@ const (
 	adminInspect  = 1 << 20
 	publicArgs    = 512
 	adminArgs     = 4096
+	heavyBody     = 16 << 10 // bytes from which a body's inspection waits its turn: the largest take most of a second
+	heavyWait     = 10 * time.Second
 )
 
 // engines are the rule engines of a site.
@@ -66,10 +73,24 @@ type engines struct {
 	mu    sync.Mutex
 	built map[string]coraza.WAF // by profile and by the walls that are down
 	fixed [2]coraza.WAF
+	heavy chan struct{} // holds one for each heavy body under inspection
+}
+
+// enter waits until a heavy body may be inspected: they get half of the
+// processors at most, so that a flood of them does not stop everybody else.
+func (e *engines) enter(ctx context.Context) (leave func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, heavyWait)
+	defer cancel()
+	select {
+	case e.heavy <- struct{}{}:
+		return func() { <-e.heavy }, nil
+	case <-ctx.Done():
+		return nil, &proxy.Refusal{Status: http.StatusServiceUnavailable, Control: "edge/waf-body", Reason: "too many large requests at once", Retry: 10}
+	}
 }
 
 func newEngines(p *plan.Plan) (*engines, error) {
-	e := &engines{p: p, built: map[string]coraza.WAF{}}
+	e := &engines{p: p, built: map[string]coraza.WAF{}, heavy: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	var wg sync.WaitGroup
 	var errs [2]error
 	for _, f := range []profile{public, admin} {

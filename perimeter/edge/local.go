@@ -127,6 +127,7 @@ func form(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	bad := func(detail string) error {
+		w.Header()["Connection"] = []string{"close"} // nor is what follows on the same connection read
 		return &proxy.Refusal{Status: http.StatusBadRequest, Control: "edge/smuggling", Reason: "the request is ambiguous", Detail: detail}
 	}
 	if !strings.HasPrefix(r.URL.Path, "/") || strings.ContainsRune(r.URL.Path, 0) {

@@ -201,7 +201,7 @@ func probeViewerHeader(ctx context.Context, t *perimeter.Target) error {
 			h, name = headers[i:i+1], headers[i]
 		}
 		t.Tried("%s", name)
-		ans, err := a.Ask(ctx, perimeter.Request{URI: tier.uri, Header: h})
+		ans, err := a.Ask(ctx, perimeter.Request{URI: fresh(tier.uri), Header: h})
 		if err != nil {
 			return err
 		}
@@ -223,7 +223,7 @@ const classAdmin = "this part of the site is open to its administrators only"
 
 // tierJudge first sees to it that it can tell an administrator from a visitor.
 func tierJudge(ctx context.Context, t *perimeter.Target) (*judgeOfTier, error) {
-	j := &judgeOfTier{t: t, uri: "/ringwall-probe-tier"}
+	j := &judgeOfTier{t: t, uri: t.Plan.Balancer.HealthPath}
 	if t.Site == nil {
 		i := slices.IndexFunc(t.Plan.Webserver.AdminRoutes, func(s string) bool { return strings.HasPrefix(s, "/") })
 		if i < 0 {
@@ -236,7 +236,7 @@ func tierJudge(ctx context.Context, t *perimeter.Target) (*judgeOfTier, error) {
 			continue
 		}
 		a := t.Asker(node)
-		ans, err := a.Ask(ctx, perimeter.Request{URI: j.uri})
+		ans, err := a.Ask(ctx, perimeter.Request{URI: fresh(j.uri)})
 		a.Close()
 		if err != nil {
 			return nil, err
@@ -276,7 +276,7 @@ func (j *judgeOfTier) judge(ans *perimeter.Answer, name string) error {
 func probeSecretHeader(ctx context.Context, t *perimeter.Target) error {
 	a := t.Asker(plan.Internet)
 	defer a.Close()
-	const uri = "/ringwall-probe-secret"
+	uri := fresh(t.Plan.Balancer.HealthPath)
 	ok, err := a.Ask(ctx, perimeter.Request{URI: uri})
 	if err != nil {
 		return err
@@ -294,7 +294,7 @@ func probeSecretHeader(ctx context.Context, t *perimeter.Target) error {
 	} {
 		name := strings.ReplaceAll(strings.Join(h, ", "), wrong, "(wrong)")
 		t.Tried("%s", name)
-		ans, err := a.Ask(ctx, perimeter.Request{URI: uri, Header: h})
+		ans, err := a.Ask(ctx, perimeter.Request{URI: fresh(uri), Header: h})
 		if err != nil {
 			return err
 		}
@@ -325,8 +325,8 @@ func probeRequestID(ctx context.Context, t *perimeter.Target) error {
 	const mine = "ringwall-probe-my-own-id"
 	seen := map[string]bool{}
 	for _, r := range []perimeter.Request{
-		{}, {},
 		{Header: []string{plan.HeaderRequest + ": " + mine}},
+		{}, {},
 		{Header: []string{"x_request_id: " + mine}},
 		{Header: []string{plan.HeaderRequest + ": " + mine, plan.HeaderRequest + ": " + mine}},
 		{Method: "TRACE", Header: []string{plan.HeaderRequest + ": " + mine}},

@@ -44,6 +44,13 @@ func (e *Edge) inspect(r *http.Request, rec *proxy.Record, f profile, path strin
 		if err != nil {
 			return done, err
 		}
+		if len(seen) > heavyBody {
+			leave, err := e.engines.enter(r.Context())
+			if err != nil {
+				return done, err
+			}
+			defer leave()
+		}
 		if it, _, err := tx.WriteRequestBody(seen); it != nil || err != nil {
 			return done, refusal(tx)
 		}

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -292,6 +293,28 @@ func TestBodyBounds(t *testing.T) {
 		if w.Code != c.want || s.app.n != 0 {
 			t.Errorf("%s: got %d, want %d: %+v", c.name, w.Code, c.want, s.log[len(s.log)-1].Refusal)
 		}
+	}
+}
+
+// Heavy bodies take turns, and all of them get through.
+func TestHeavyBodiesTakeTurns(t *testing.T) {
+	s := newSite(t, testPlan())
+	body := "a=" + strings.Repeat("hello+", heavyBody/6+10)
+	for range cap(s.engines.heavy) + 1 {
+		if w := s.ask(visitor, "POST", "/", body, "Content-Type", formURL); w.Code != 200 {
+			t.Fatalf("got %d", w.Code)
+		}
+	}
+	if n := len(s.engines.heavy); n != 0 {
+		t.Errorf("%d places were not given back", n)
+	}
+	for range cap(s.engines.heavy) {
+		s.engines.heavy <- struct{}{}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.engines.enter(ctx); err == nil {
+		t.Error("one more than there are places got in")
 	}
 }
 

@@ -147,6 +147,14 @@ func (c *conn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
+// SetReadDeadline is how the server cuts slow headers.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if perimeter.Down("network/slow-header") {
+		t = time.Time{}
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
 // SetDeadline and SetWriteDeadline are the server's; the next write sets ours again.
 func (c *conn) SetDeadline(t time.Time) error {
 	c.armed.Store(0)

@@ -51,16 +51,13 @@ func Wrap(p *plan.Plan, next proxy.Handler) proxy.Handler {
 func Server(p *plan.Plan, h http.Handler, t *tls.Config) *http.Server {
 	n := p.Network
 	s := &http.Server{
-		Handler: h, TLSConfig: t,
-		IdleTimeout: n.IdleTimeout, MaxHeaderBytes: n.MaxHeaderBytes,
+		Handler: h, TLSConfig: t, DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout: n.HeaderTimeout, IdleTimeout: n.IdleTimeout, MaxHeaderBytes: n.MaxHeaderBytes,
 		ErrorLog: log.New(io.Discard, "", 0), // what a peer can cause at will is counted, not written
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 100, MaxReadFrameSize: 64 << 10,
 			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: writeStall,
 		},
-	}
-	if !perimeter.Down("network/slow-header") {
-		s.ReadHeaderTimeout = n.HeaderTimeout
 	}
 	if perimeter.Down("network/header-size") {
 		s.MaxHeaderBytes = 16 << 20
