@@ -78,7 +78,7 @@ func storable(ctx context.Context, t *perimeter.Target, a *perimeter.Asker) ([]s
 		return nil, err
 	}
 	try := []string{"/"}
-	for _, m := range linked.FindAllStringSubmatch(home.Body, 4) {
+	for _, m := range linked.FindAllStringSubmatch(home.Body, 2) {
 		if !slices.Contains(try, m[1]) {
 			try = append(try, m[1])
 		}
@@ -101,7 +101,7 @@ func storable(ctx context.Context, t *perimeter.Target, a *perimeter.Asker) ([]s
 		if first.Cached() {
 			t.Broken("%s, which nobody has asked for before, came from the cache", u)
 		}
-		if len(out) == 3 {
+		if len(out) == 2 {
 			break
 		}
 	}
@@ -262,7 +262,7 @@ func probeCacheDeception(ctx context.Context, t *perimeter.Target) error {
 		if strings.HasPrefix(r, "/") && !strings.Contains(r, "?") {
 			bases = append(bases, strings.TrimSuffix(strings.TrimSuffix(r, "*"), "/"))
 		}
-		if len(bases) == 3 {
+		if len(bases) == 1 {
 			break
 		}
 	}
@@ -304,13 +304,13 @@ func probeUncached(ctx context.Context, t *perimeter.Target) error {
 	if _, err := storable(ctx, t, a); err != nil {
 		return err
 	}
-	for _, pattern := range t.Plan.Edge.Cache.Uncached {
+	for i, pattern := range t.Plan.Edge.Cache.Uncached {
 		uri := strings.ReplaceAll(pattern, "*", "")
 		if !strings.HasPrefix(uri, "/") {
 			uri = "/?" + strings.TrimPrefix(uri, "?")
 		}
 		spellings := []string{uri}
-		if path, rest, _ := strings.Cut(uri, "?"); len(path) > 2 && rest == "" {
+		if path, rest, _ := strings.Cut(uri, "?"); i < 2 && len(path) > 2 && rest == "" {
 			spellings = append(spellings, fmt.Sprintf("/%%%02x%s", path[1], path[2:]), "/."+path, "/"+path)
 			if strings.HasSuffix(pattern, "/*") {
 				spellings = append(spellings, uri+"ringwall-probe.css")

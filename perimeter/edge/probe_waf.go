@@ -71,7 +71,7 @@ var headers = []place{
 type wafProbe struct {
 	id, doc, why string
 	payload      string
-	headers      bool // the class is judged in headers too
+	headers      bool // the payload is tried in every place, headers too
 	more         []string
 	requests     []perimeter.Request
 }
@@ -168,7 +168,7 @@ func probeClass(ctx context.Context, t *perimeter.Target, w wafProbe) error {
 		attacks = append(attacks, perimeter.Attack{Name: name, Request: r, Status: http.StatusForbidden, Class: reason(w.id)})
 	}
 	if w.payload != "" {
-		in := places
+		in := []place{places[0], places[2], places[4]} // a query, a form, JSON
 		if w.headers {
 			in = slices.Concat(places, headers)
 		}
@@ -182,13 +182,7 @@ func probeClass(ctx context.Context, t *perimeter.Target, w wafProbe) error {
 	for _, r := range w.requests {
 		add(fmt.Sprintf("%s %s %s", orElse(r.Method, "GET"), r.URI, strings.Join(r.Header, " ")), r)
 	}
-	var clean []perimeter.Request
-	if w.payload == "" {
-		clean = []perimeter.Request{{}, query("notice"), parts("notice")}
-	} else {
-		clean = harmless()
-	}
-	return t.Refuses(ctx, t.Asker(plan.Internet), clean, attacks)
+	return t.Refuses(ctx, t.Asker(plan.Internet), []perimeter.Request{{}, query("notice")}, attacks)
 }
 
 func probeWAF(ctx context.Context, t *perimeter.Target) error {
@@ -242,7 +236,7 @@ func probeProfile(ctx context.Context, t *perimeter.Target) error {
 		}
 		attacks = append(attacks, perimeter.Attack{Name: fmt.Sprintf("a visitor's %s %s %s", r.Method, r.URI, r.Body), Request: r, Status: http.StatusForbidden, Class: class})
 	}
-	return t.Refuses(ctx, t.Asker(plan.Internet), harmless(), attacks)
+	return t.Refuses(ctx, t.Asker(plan.Internet), []perimeter.Request{query("notice")}, attacks)
 }
 
 func probeWAFBody(ctx context.Context, t *perimeter.Target) error {
@@ -269,7 +263,7 @@ func probeWAFBody(ctx context.Context, t *perimeter.Target) error {
 		add("more text than the rules read", http.StatusRequestEntityTooLarge, large, perimeter.Request{Header: []string{jsonBody}, Body: text})
 		add("the same in chunks", http.StatusRequestEntityTooLarge, large, perimeter.Request{Header: []string{jsonBody}, Body: text, Chunked: true})
 	}
-	return t.Refuses(ctx, t.Asker(plan.Internet), harmless(), attacks)
+	return t.Refuses(ctx, t.Asker(plan.Internet), []perimeter.Request{parts("notice")}, attacks)
 }
 
 func probeWAFArgs(ctx context.Context, t *perimeter.Target) error {
@@ -277,7 +271,7 @@ func probeWAFArgs(ctx context.Context, t *perimeter.Target) error {
 		return err
 	}
 	const class = "the request has too many parameters"
-	return t.Refuses(ctx, t.Asker(plan.Internet), harmless(), []perimeter.Attack{
+	return t.Refuses(ctx, t.Asker(plan.Internet), []perimeter.Request{query("notice")}, []perimeter.Attack{
 		{Name: "a query of 600 parameters", Request: perimeter.Request{URI: probePath + "?" + strings.Repeat("a=1&", 600)}, Status: http.StatusRequestEntityTooLarge, Class: class},
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/ringwall/ringwall/perimeter"
@@ -143,9 +144,10 @@ func probeAdminRoutes(ctx context.Context, t *perimeter.Target) error {
 			paths = append(paths, uri)
 		}
 	}
+	slices.SortStableFunc(paths, func(a, b string) int { return strings.Count(b, "/") - strings.Count(a, "/") })
 	for i, p := range paths {
-		if i == 3 {
-			break // the spellings do not depend on the route
+		if i == 1 {
+			break // neither methods nor spellings depend on the route
 		}
 		t.Tried("opening a WebSocket at %s", p)
 		ans, err := visitor.Ask(ctx, perimeter.Request{URI: p, Header: []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: cmluZ3dhbGwtcHJvYmUtMQ=="}})
