@@ -63,7 +63,7 @@ func runFront() error {
 	if err != nil {
 		return err
 	}
-	visitors := network.Server(p, proxy.Reply(network.Wrap(p, e), log), certs.TLS())
+	visitors := network.Server(p, edge.Reply(network.Wrap(p, e), log), certs.TLS())
 	redirect := network.Server(p, proxy.Reply(network.Redirect(p), log), nil)
 	edges := network.Server(p, proxy.Reply(b, log), nil) // other edges, which must prove the secret
 	servers := []*http.Server{visitors, redirect, edges}

@@ -201,7 +201,8 @@ func (h *hub) ground() error {
 const (
 	hostVisitor  = "visitor"
 	hostOffice   = "office"
-	hostStranger = "stranger"
+	hostStranger = perimeter.Stranger
+	hostCrowd    = perimeter.Crowd
 )
 
 // layNetwork makes perimeter 3: the networks, with nothing allowed between them
@@ -226,7 +227,7 @@ func (h *hub) layNetwork() error {
 		one(plan.Beside, plan.Beside, p.VPC.Beside),
 	}
 	for _, x := range []vnet.Spec{one(hostVisitor, plan.Internet, p.Network.Visitor), one(hostOffice, plan.Office, p.Network.Office),
-		one(hostStranger, plan.Internet, p.Network.Stranger)} {
+		one(hostStranger, plan.Internet, p.Network.Stranger), one(hostCrowd, plan.Internet, p.Network.Crowd)} {
 		if x.Addrs[0].Addr.IsValid() { // the plan may have nobody of the kind
 			hosts = append(hosts, x)
 		}

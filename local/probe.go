@@ -146,7 +146,7 @@ func (h *hub) probeFrom(ctx context.Context, v perimeter.Vantage, ids []string, 
 func (h *hub) probeOutside(ctx context.Context, v perimeter.Vantage, cfg probeConfig, out io.Writer) error {
 	cfg.Site = &perimeter.SiteAccess{State: h.State.Dir, Secrets: h.secretValues(), PIDs: pids()}
 	files := []*os.File{}
-	for _, n := range []string{hostVisitor, hostOffice, hostStranger, plan.Beside} {
+	for _, n := range []string{hostVisitor, hostOffice, hostStranger, hostCrowd, plan.Beside} {
 		if x := h.net.Host(n); x != nil {
 			cfg.Nodes = append(cfg.Nodes, n)
 			files = append(files, x.File())
@@ -320,7 +320,7 @@ func runProbe() error {
 	for i, n := range cfg.Nodes {
 		nets[n] = inherited(i, n)
 	}
-	hosts := map[string]string{plan.Internet: hostVisitor, plan.Office: hostOffice, hostStranger: hostStranger, plan.Beside: plan.Beside}
+	hosts := map[string]string{plan.Internet: hostVisitor, plan.Office: hostOffice, hostStranger: hostStranger, hostCrowd: hostCrowd, plan.Beside: plan.Beside}
 	t.From = func(node string) (perimeter.Dialer, error) {
 		ns := nets[hosts[node]]
 		if ns == nil {
