@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ringwall/ringwall/internal/manifest"
+	"github.com/ringwall/ringwall/internal/nodered"
 	"github.com/ringwall/ringwall/internal/wordpress"
 	"github.com/ringwall/ringwall/perimeter/application"
 	"github.com/ringwall/ringwall/perimeter/edge"
@@ -32,8 +33,11 @@ func (h *hub) prepareFiles(ctx context.Context) error {
 
 // fillTree puts a packaged app into a new tree.
 func (h *hub) fillTree(dir string) error {
-	if h.Plan.Application.Setup == "wordpress" {
-		return wordpress.Install("/usr/share/wordpress", dir)
+	switch h.Plan.Application.Setup {
+	case "wordpress":
+		return wordpress.Install(wordpress.Source, dir)
+	case "node-red":
+		return nodered.Fill(dir)
 	}
 	return nil
 }
