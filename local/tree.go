@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ringwall/ringwall/internal/manifest"
@@ -84,7 +85,7 @@ func (h *hub) watchTree(ctx context.Context) {
 			if plan.FileClass(class) == plan.Data {
 				what = "data"
 			}
-			h.step(Step{Part: "files", State: "note", Text: fmt.Sprintf("%s changed: %s; replacing fleet", what, c)})
+			h.step(Step{Part: "files", State: "note", Text: fmt.Sprintf("%s changed, replacing fleet: %s", what, oneLine(c.String()))})
 		}
 		purge := ""
 		h.front.ask(ctx, order{Purge: &purge})
@@ -93,6 +94,15 @@ func (h *hub) watchTree(ctx context.Context) {
 		}
 		h.front.ask(ctx, order{Purge: &purge})
 	})
+}
+
+// oneLine puts a change's lines on one, and the columns' spaces away.
+func oneLine(s string) string {
+	var out []string
+	for l := range strings.Lines(s) {
+		out = append(out, strings.Join(strings.Fields(l), " "))
+	}
+	return strings.Join(out, ", ")
 }
 
 // certificate is the one that the edge shows: a given one, or one that the site's
