@@ -83,9 +83,13 @@ func runHub() error {
 			state = "approval"
 		}
 		h.step(Step{Part: "site", State: state, Text: err.Error()})
+		return errSaid
 	}
-	return err
+	return nil
 }
+
+// errSaid ends a process that has said already what went wrong.
+var errSaid = errors.New("the supervisor was told")
 
 // run is the life of a site. Read the start upwards to follow a request.
 func (h *hub) run(control *net.UnixListener) (err error) {
@@ -121,7 +125,7 @@ func (h *hub) run(control *net.UnixListener) (err error) {
 		return nil
 	}
 	if err != nil {
-		h.step(Step{Part: "site", State: "note", Text: "stopping, because " + err.Error()})
+		h.step(Step{Part: "site", State: "note", Text: "did not start; stopping"})
 		return err
 	}
 	h.step(Step{Part: "site", State: "ready", Took: time.Since(h.began)})
@@ -139,6 +143,9 @@ func (h *hub) start(ctx context.Context) error {
 		return err
 	}
 	if err := h.prepareFiles(ctx); err != nil {
+		return err
+	}
+	if err := h.checkPrograms(); err != nil {
 		return err
 	}
 	var g errgroup.Group

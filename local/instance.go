@@ -215,7 +215,7 @@ func (h *hub) tierSecrets(tier string) (map[string]string, error) {
 }
 
 func (i *instance) startApp() (supervise.Process, error) {
-	h := i.hub
+	h, p := i.hub, i.hub.Plan
 	s, err := i.spec()
 	if err != nil {
 		return nil, err
@@ -239,11 +239,8 @@ func (i *instance) startApp() (supervise.Process, error) {
 		s.Args = append([]string{php}, args...)
 		os.Remove(filepath.Join(i.run, "php.sock"))
 	} else {
-		if len(i.tier.Command) == 0 {
-			return nil, fmt.Errorf("the configuration names no program for %s; set tiers.%s.command, such as [\"{files}/app\"]", i.tier.Name, i.tier.Name)
-		}
-		for _, a := range i.tier.Command {
-			s.Args = append(s.Args, strings.NewReplacer("{port}", strconv.Itoa(appPort), "{tier}", i.tier.Name, "{files}", h.Plan.Files.Mount).Replace(a))
+		if s.Args, err = command(p, i.tier, h.State.Tree()); err != nil {
+			return nil, err
 		}
 		os.Remove(filepath.Join(i.run, "app.sock"))
 	}

@@ -77,8 +77,8 @@ func (m *mysql) dataMajor(dir string) (string, error) {
 }
 
 func (m *mysql) initialise(ctx context.Context, dir string) error {
-	if want := m.s.plan.Database.Major; want != "" && want != m.major() {
-		return fmt.Errorf("want MariaDB %s (database.engine version), and this machine has %s; install that version or change the setting", want, m.major())
+	if want := m.s.plan.Database.Here; want != "" && want != m.major() {
+		return fmt.Errorf("want MariaDB %s (database.major), and this machine has %s; install that version or change the setting", want, m.major())
 	}
 	script := bytes.NewBufferString("CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket=NULL;\n")
 	for _, name := range []string{"mysql_system_tables.sql", "mysql_system_tables_data.sql", "maria_add_gis_sp_bootstrap.sql"} {
