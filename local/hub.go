@@ -141,10 +141,10 @@ func (h *hub) start(ctx context.Context) error {
 	if err := h.prepareFiles(ctx); err != nil {
 		return err
 	}
-	var g errgroup.Group
-	g.Go(func() error { return h.startFront() })
+	g, first := errgroup.WithContext(ctx)
+	g.Go(func() error { return h.startFront(first) })
 	g.Go(func() error {
-		if err := h.startDatabase(ctx); err != nil {
+		if err := h.startDatabase(first); err != nil {
 			return err
 		}
 		if h.database != nil { // fleet waits for rights on tables that admin makes
