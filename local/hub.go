@@ -308,7 +308,7 @@ func (h *hub) stopAll() {
 }
 
 // cgroup is the site's own control group, where the machine gives one.
-func (h *hub) cgroup() string { return "ringwall/" + h.Plan.Site() }
+func (h *hub) cgroup() string { return h.State.cgroup() }
 
 // uid is the user id, in the hub's user namespace, of a class of processes. Where
 // the site has one id only, all classes share it.

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -44,6 +46,14 @@ func (s State) Control() string  { return s.path("control.sock") }
 
 // Refusals is the log with one JSON line per refused request.
 func (s State) Refusals() string { return filepath.Join(s.Logs(), "refusals.jsonl") }
+
+// cgroup is the control group below which all of the site's processes are: no
+// other site has it, also one of the same name in another directory.
+func (s State) cgroup() string {
+	h := fnv.New32a()
+	io.WriteString(h, s.Dir)
+	return fmt.Sprintf("ringwall/%s-%08x", filepath.Base(s.Dir), h.Sum32())
+}
 
 type stateFile struct {
 	Version int    `json:"version"`

@@ -66,7 +66,7 @@ func Up(ctx context.Context, p *plan.Plan, o Options) error {
 		}
 	}
 	// The groups of processes that were killed have nobody else to remove them.
-	sweep := func() { cgroup.Sweep("ringwall/" + p.Site()) }
+	sweep := func() { cgroup.Sweep(s.cgroup()) }
 	sweep()
 	defer sweep()
 	// What a killed run left under a name that this run needs.
