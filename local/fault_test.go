@@ -377,7 +377,11 @@ type footprint struct {
 var kinds = []string{"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"}
 
 func footprintOf(r *localtest.Running, s *localtest.Site) footprint {
-	f := footprint{procs: family(r.Cmd.Process.Pid), spaces: map[string]bool{}, state: s.State(), groups: map[string]bool{}}
+	return footprintFrom(r.Cmd.Process.Pid, s)
+}
+
+func footprintFrom(supervisor int, s *localtest.Site) footprint {
+	f := footprint{procs: family(supervisor), spaces: map[string]bool{}, state: s.State(), groups: map[string]bool{}}
 	own := map[string]bool{}
 	for _, k := range kinds {
 		own[link("/proc/self/ns/"+k)] = true
