@@ -72,11 +72,12 @@ func (h *hub) awaitInstance(ctx context.Context, i *instance) error {
 	return nil
 }
 
-// retire lets an instance finish its requests, and ends it.
+// retire lets an instance finish its requests, and ends it. It does so whoever
+// goes away meanwhile.
 func (h *hub) retire(ctx context.Context, i *instance) {
-	drain, cancel := context.WithTimeout(ctx, h.Plan.Balancer.DrainTimeout+2*time.Second)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.Plan.Balancer.DrainTimeout+2*time.Second)
 	defer cancel()
-	h.front.ask(drain, order{Drain: i.name})
+	h.front.ask(drain, order{Drain: i.name}) // when time is up, its last requests end with it
 	h.forget(i)
 	h.front.setBackends(h.backends())
 	i.stop()

@@ -148,10 +148,10 @@ func (h *hub) start(ctx context.Context) error {
 	if err := h.checkPrograms(); err != nil {
 		return err
 	}
-	var g errgroup.Group
-	g.Go(func() error { return h.startFront() })
+	g, first := errgroup.WithContext(ctx)
+	g.Go(func() error { return h.startFront(first) })
 	g.Go(func() error {
-		if err := h.startDatabase(ctx); err != nil {
+		if err := h.startDatabase(first); err != nil {
 			return err
 		}
 		if h.database != nil { // fleet waits for rights on tables that admin makes
@@ -317,7 +317,7 @@ func (h *hub) stopAll() {
 }
 
 // cgroup is the site's own control group, where the machine gives one.
-func (h *hub) cgroup() string { return "ringwall/" + h.Plan.Site() }
+func (h *hub) cgroup() string { return h.State.cgroup() }
 
 // uid is the user id, in the hub's user namespace, of a class of processes. Where
 // the site has one id only, all classes share it.

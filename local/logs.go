@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/ringwall/ringwall/internal/proxy"
@@ -58,6 +59,47 @@ func (l *logFile) Write(b []byte) (int, error) {
 		l.lost += int64(len(b) - n)
 	}
 	return len(b), nil
+}
+
+// lastWords are the ends of logs, for the message of a start that failed; without
+// the site's secrets, which an app may have printed.
+func (h *hub) lastWords(logs ...string) string {
+	var b strings.Builder
+	for _, name := range logs {
+		text := readTail(filepath.Join(h.State.Logs(), name), 1500)
+		if text == "" {
+			continue
+		}
+		for _, secret := range h.secretValues() {
+			text = strings.ReplaceAll(text, secret, "[secret]")
+		}
+		fmt.Fprintf(&b, "\nlast lines of %s:", name)
+		lines := strings.Split(text, "\n")
+		for _, l := range lines[max(0, len(lines)-8):] {
+			fmt.Fprintf(&b, "\n  %s", l)
+		}
+	}
+	return b.String()
+}
+
+// readTail is the end of a file, by whole lines.
+func readTail(name string, n int64) string {
+	f, err := os.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	b := make([]byte, n)
+	st, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	got, _ := f.ReadAt(b, max(0, st.Size()-n))
+	text := string(b[:got])
+	if _, whole, ok := strings.Cut(text, "\n"); ok && st.Size() > n {
+		text = whole
+	}
+	return strings.TrimSpace(strings.ToValidUTF8(text, "?"))
 }
 
 // Lost is how many bytes found no room.
