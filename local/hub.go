@@ -124,6 +124,7 @@ func (h *hub) run(control *net.UnixListener) (err error) {
 		h.step(Step{Part: "site", State: "note", Text: "stopping, because " + err.Error()})
 		return err
 	}
+	h.step(boxes.step())
 	h.step(Step{Part: "site", State: "ready", Took: time.Since(h.began)})
 	go h.watch(ctx)
 	<-stopped

@@ -309,7 +309,7 @@ func exitError(e sandbox.Exit, err error) error {
 }
 
 func startBox(s sandbox.Spec) (supervise.Process, error) {
-	p, err := sandbox.Start(s)
+	p, err := boxes.start(s)
 	if err != nil {
 		return nil, err
 	}
@@ -318,7 +318,7 @@ func startBox(s sandbox.Spec) (supervise.Process, error) {
 
 // runBox runs a sandboxed program to its end, or until the context ends.
 func runBox(ctx context.Context, s sandbox.Spec) error {
-	p, err := sandbox.Start(s)
+	p, err := boxes.start(s)
 	if err != nil {
 		return err
 	}
