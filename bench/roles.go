@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"sync"
 
 	"github.com/ringwall/ringwall/internal/tlsca"
 	"github.com/ringwall/ringwall/internal/vnet"
@@ -76,7 +77,7 @@ type bareHop struct {
 }
 
 // runHop is a reverse proxy as a Go programmer writes one: the standard
-// library's, with connections kept.
+// library's, with connections and buffers kept.
 func runHop() error {
 	var h bareHop
 	if err := json.Unmarshal([]byte(os.Getenv("BENCH_HOP")), &h); err != nil {
@@ -89,8 +90,9 @@ func runHop() error {
 	tr := http.DefaultTransport.(*http.Transport).Clone()
 	tr.Proxy = nil
 	tr.MaxIdleConnsPerHost = 256
-	srv := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: &httputil.ReverseProxy{Transport: tr,
-		Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(u); p.SetXForwarded(); p.Out.Host = p.In.Host }}}
+	srv := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: &httputil.ReverseProxy{Transport: tr, ErrorLog: log.New(io.Discard, "", 0),
+		BufferPool: &bufs{},
+		Rewrite:    func(p *httputil.ProxyRequest) { p.SetURL(u); p.SetXForwarded(); p.Out.Host = p.In.Host }}}
 	endWithStdin()
 	if h.Cert == "" {
 		l, err := net.Listen("tcp", h.Listen)
@@ -110,6 +112,17 @@ func runHop() error {
 	srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}}
 	return srv.ServeTLS(l, "", "")
 }
+
+type bufs struct{ p sync.Pool }
+
+func (b *bufs) Get() []byte {
+	if v, ok := b.p.Get().(*[]byte); ok {
+		return *v
+	}
+	return make([]byte, 32<<10)
+}
+
+func (b *bufs) Put(v []byte) { b.p.Put(&v) }
 
 // runBare lays the network that a site has — a namespace for the edge, one for
 // an instance, a firewall between them — and starts the two hops and the app in

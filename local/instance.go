@@ -282,7 +282,10 @@ func (i *instance) startAgent() (supervise.Process, error) {
 	return startBox(s)
 }
 
-var childEnv = []string{"LANG=C.UTF-8", "GODEBUG=multipathtcp=0", "GOMEMLIMIT=128MiB"}
+// childEnv is the environment of our own processes. What lives in them is a few
+// megabytes, which the collector would otherwise walk many times a second.
+var childEnv = []string{"LANG=C.UTF-8", "GODEBUG=multipathtcp=0", "GOMEMLIMIT=128MiB", "GOGC=" + gogc}
+var gogc = "300"
 
 // output is a descriptor whose lines go to a log of the site.
 func (h *hub) output(name string) (*os.File, error) {
