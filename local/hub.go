@@ -128,6 +128,7 @@ func (h *hub) run(control *net.UnixListener) (err error) {
 		h.step(Step{Part: "site", State: "note", Text: "did not start; stopping"})
 		return err
 	}
+	h.step(boxes.step())
 	h.step(Step{Part: "site", State: "ready", Took: time.Since(h.began)})
 	go h.watch(ctx)
 	<-stopped
