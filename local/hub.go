@@ -83,9 +83,13 @@ func runHub() error {
 			state = "approval"
 		}
 		h.step(Step{Part: "site", State: state, Text: err.Error()})
+		return errSaid
 	}
-	return err
+	return nil
 }
+
+// errSaid ends a process that has said already what went wrong.
+var errSaid = errors.New("the supervisor was told")
 
 // run is the life of a site. Read the start upwards to follow a request.
 func (h *hub) run(control *net.UnixListener) (err error) {
@@ -121,9 +125,10 @@ func (h *hub) run(control *net.UnixListener) (err error) {
 		return nil
 	}
 	if err != nil {
-		h.step(Step{Part: "site", State: "note", Text: "stopping, because " + err.Error()})
+		h.step(Step{Part: "site", State: "note", Text: "did not start; stopping"})
 		return err
 	}
+	h.step(boxes.step())
 	h.step(Step{Part: "site", State: "ready", Took: time.Since(h.began)})
 	go h.watch(ctx)
 	<-stopped
@@ -141,10 +146,13 @@ func (h *hub) start(ctx context.Context) error {
 	if err := h.prepareFiles(ctx); err != nil {
 		return err
 	}
-	var g errgroup.Group
-	g.Go(func() error { return h.startFront() })
+	if err := h.checkPrograms(); err != nil {
+		return err
+	}
+	g, first := errgroup.WithContext(ctx)
+	g.Go(func() error { return h.startFront(first) })
 	g.Go(func() error {
-		if err := h.startDatabase(ctx); err != nil {
+		if err := h.startDatabase(first); err != nil {
 			return err
 		}
 		if h.database != nil { // fleet waits for rights on tables that admin makes
@@ -310,7 +318,7 @@ func (h *hub) stopAll() {
 }
 
 // cgroup is the site's own control group, where the machine gives one.
-func (h *hub) cgroup() string { return "ringwall/" + h.Plan.Site() }
+func (h *hub) cgroup() string { return h.State.cgroup() }
 
 // uid is the user id, in the hub's user namespace, of a class of processes. Where
 // the site has one id only, all classes share it.

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -48,6 +50,14 @@ func (s State) Refusals() string { return filepath.Join(s.Logs(), "refusals.json
 
 // AdminFile is where the generated administrator's login lies.
 func (s State) AdminFile() string { return s.path("secrets", "admin.json") }
+
+// cgroup is the control group below which all of the site's processes are: no
+// other site has it, also one of the same name in another directory.
+func (s State) cgroup() string {
+	h := fnv.New32a()
+	io.WriteString(h, s.Dir)
+	return fmt.Sprintf("ringwall/%s-%08x", filepath.Base(s.Dir), h.Sum32())
+}
 
 type stateFile struct {
 	Version int    `json:"version"`

@@ -197,7 +197,7 @@ func (s *Site) Start(args ...string) *Running {
 	r := &Running{Cmd: s.Command(append([]string{"up"}, args...)...), Out: &Buffer{}, done: make(chan struct{})}
 	r.Cmd.Stdout, r.Cmd.Stderr = r.Out, r.Out
 	r.Cmd.WaitDelay = 2 * time.Second
-	if err := startForever(r.Cmd); err != nil {
+	if err := StartForever(r.Cmd); err != nil {
 		s.t.Fatal(err)
 	}
 	go func() { r.err = r.Cmd.Wait(); close(r.done) }()
@@ -343,9 +343,9 @@ var forks = func() chan<- func() {
 	return c
 }()
 
-// startForever starts a command from a thread that does not end, because its
+// StartForever starts a command from a thread that does not end, because its
 // death signal follows that thread.
-func startForever(c *exec.Cmd) error {
+func StartForever(c *exec.Cmd) error {
 	done := make(chan error)
 	forks <- func() { done <- c.Start() }
 	return <-done

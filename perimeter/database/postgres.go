@@ -28,7 +28,7 @@ func newPostgres(s *Server) (engine, error) {
 		m, _ := filepath.Glob(pattern)
 		found = append(found, m...)
 	}
-	want := s.plan.Database.Major
+	want := s.plan.Database.Here
 	if have, err := os.ReadFile(filepath.Join(s.host(liveDir), "PG_VERSION")); err == nil && want == "" {
 		want = strings.TrimSpace(string(have))
 	}
