@@ -111,6 +111,7 @@ func probeSite(ctx context.Context, c *cobra.Command, flags *planFlags, args []s
 	}
 	head := report.Report{Tool: "ringwall " + version(), Site: p.Site(), Enforcement: s.Enforced, Started: time.Now(),
 		Notes: []string{"the edge and the balancer share a process: that one flow is in-process, and is proved at the balancer's own listener"}}
+	jobs = verify.For(p, jobs)
 	var ids []string
 	for _, j := range jobs {
 		ids = append(ids, j.Control.ID)

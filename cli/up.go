@@ -141,7 +141,7 @@ func notes(w io.Writer, p *plan.Plan) {
 		fmt.Fprintf(w, "note: %s\n", n)
 	}
 	for _, n := range edge.Coverage(p) {
-		if !n.Covered {
+		if !n.Covered && p.Origins["waf.managedRules"].Source == "file" {
 			fmt.Fprintf(w, "note: %s: %s\n", n.Group, n.Text)
 		}
 	}

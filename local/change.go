@@ -72,11 +72,12 @@ func (h *hub) awaitInstance(ctx context.Context, i *instance) error {
 	return nil
 }
 
-// retire lets an instance finish its requests, and ends it.
+// retire lets an instance finish its requests, and ends it. It does so whoever
+// goes away meanwhile.
 func (h *hub) retire(ctx context.Context, i *instance) {
-	drain, cancel := context.WithTimeout(ctx, h.Plan.Balancer.DrainTimeout+2*time.Second)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.Plan.Balancer.DrainTimeout+2*time.Second)
 	defer cancel()
-	h.front.ask(drain, order{Drain: i.name})
+	h.front.ask(drain, order{Drain: i.name}) // when time is up, its last requests end with it
 	h.forget(i)
 	h.front.setBackends(h.backends())
 	i.stop()
@@ -144,6 +145,7 @@ func (h *hub) rotateDatabase(ctx context.Context) error {
 // builds only.
 func (h *hub) takeDown(ctx context.Context, ids []string) error {
 	h.roll.Lock()
+	touchesDatabase := slices.ContainsFunc(append(slices.Clone(h.Down), ids...), func(id string) bool { return strings.HasPrefix(id, "database/") })
 	h.Down = slices.Clone(ids)
 	perimeter.SetDown(ids)
 	err := h.net.Allow(h.rules())
@@ -151,8 +153,8 @@ func (h *hub) takeDown(ctx context.Context, ids []string) error {
 	if err != nil {
 		return err
 	}
-	if h.database != nil {
-		if err := h.database.grant(ctx); err != nil {
+	if touchesDatabase && h.database != nil && h.database.server != nil {
+		if err := h.database.renew(ctx); err != nil {
 			return err
 		}
 	}

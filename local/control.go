@@ -21,7 +21,10 @@ func (h *hub) serveControl(ctx context.Context, l *net.UnixListener) {
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { reply(w, h.status(), nil) })
 	mux.HandleFunc("POST /down", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, nil, nil)
-		h.quit <- "its owner asked for it"
+		select {
+		case h.quit <- "its owner asked for it":
+		default: // it was asked for before
+		}
 	})
 	// The rest needs a site that is up.
 	up := func(pattern string, f func(ctx context.Context, r *http.Request) (any, error)) {
@@ -30,7 +33,7 @@ func (h *hub) serveControl(ctx context.Context, l *net.UnixListener) {
 				reply(w, nil, err)
 				return
 			}
-			v, err := f(r.Context(), r)
+			v, err := f(ctx, r) // a change that began is finished, also when who asked goes away
 			reply(w, v, err)
 		})
 	}

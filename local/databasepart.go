@@ -42,7 +42,7 @@ type toolRunner struct{ hub *hub }
 
 func (r toolRunner) Run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	h := r.hub
-	s := sandbox.Spec{Name: "database-tool", Skip: h.Skip, UID: h.uid(plan.NodeDatabase)}
+	s := sandbox.Spec{Name: "database-tool", Skip: h.Skip, Cgroup: h.cgroup(), UID: h.uid(plan.NodeDatabase)}
 	host.Database(h.Plan, &s)
 	h.database.server.Spec(&s)
 	s.Calls.Spawn = true // initialisation scripts start the server
@@ -128,7 +128,7 @@ func (h *hub) startDatabase(ctx context.Context) error {
 		if err := h.relayDatabase(s); err != nil {
 			return err
 		}
-		h.database = &databasePart{hub: h, existing: s}
+		h.setDatabase(&databasePart{hub: h, existing: s})
 		h.step(Step{Part: "database", State: "up", Text: "the existing server " + s.Host, Took: time.Since(began)})
 		return nil
 	}
@@ -156,31 +156,60 @@ func (h *hub) openDatabase(ctx context.Context) error {
 	db.server.Log = func(format string, a ...any) {
 		h.step(Step{Part: "database", State: "note", Text: fmt.Sprintf(format, a...)})
 	}
-	h.mu.Lock()
-	h.database = db
-	h.mu.Unlock()
-	if err := db.server.Init(ctx); err != nil {
-		return err
-	}
 	term := syscall.SIGTERM
 	if h.Plan.Database.Engine == plan.Postgres {
 		term = syscall.SIGINT // fast shutdown: ends sessions, writes a checkpoint
 	}
 	db.part = &supervise.Part{Name: "database", Note: h.note, Grace: 30 * time.Second, Term: term,
 		Start: func() (supervise.Process, error) { return db.start() }}
+	h.setDatabase(db)
 	if err := db.part.Run(); err != nil {
-		return fmt.Errorf("starting the database: %w", err)
+		return err
 	}
-	ready, cancel := context.WithTimeout(ctx, time.Minute)
+	ready, cancel := context.WithTimeout(ctx, databaseLimit)
 	defer cancel()
+	ready, giveUp := context.WithCancelCause(ready)
+	defer giveUp(nil)
+	go db.giveUp(ready, giveUp)
 	if err := db.server.Ready(ready); err != nil {
-		return fmt.Errorf("%w; see: ringwall logs database", err)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("%w; all that it said: ringwall logs database%s", err, h.lastWords("database.log"))
 	}
 	return nil
 }
 
+// databaseLimit is how long a database may take until it answers: a crash's log
+// of changes is replayed in it.
+const databaseLimit = time.Minute
+
+// giveUp ends the wait for a server that ended several times: it will not come.
+func (db *databasePart) giveUp(ctx context.Context, end context.CancelCauseFunc) {
+	for ctx.Err() == nil {
+		if st := db.part.Status(); st.Restarts >= 3 {
+			end(fmt.Errorf("it ended %d times, lastly with: %s", st.Restarts, st.LastExit))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (h *hub) setDatabase(db *databasePart) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.database = db
+}
+
 func (db *databasePart) start() (supervise.Process, error) {
 	h := db.hub
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	if err := db.server.Init(ctx); err != nil {
+		return nil, err
+	}
 	out, err := h.output("database.log")
 	if err != nil {
 		return nil, err
@@ -217,7 +246,7 @@ func (h *hub) deleteDatabase(ctx context.Context) error {
 		return err
 	}
 	h.step(Step{Part: "database", State: "note", Text: "deleted; its dump is " + dump})
-	h.database = nil
+	h.setDatabase(nil)
 	return os.Remove(h.State.Database())
 }
 
@@ -258,6 +287,17 @@ func (db *databasePart) watch(ctx context.Context) {
 	db.server.Watch(ctx, 200*time.Millisecond, func(err error) {
 		db.hub.step(Step{Part: "database", State: "note", Text: "granting rights on new tables: " + err.Error()})
 	})
+}
+
+// renew ends the server in order, so that it starts anew with the configuration
+// that it would have now, and grants again: some walls are in its command line.
+// Test builds only.
+func (db *databasePart) renew(ctx context.Context) error {
+	db.part.Restart()
+	if err := db.server.Ready(ctx); err != nil {
+		return err
+	}
+	return db.grant(ctx)
 }
 
 func (db *databasePart) stop() {

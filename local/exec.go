@@ -171,6 +171,9 @@ func (h *hub) instanceNamed(name string) *instance {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, i := range h.instances {
+		if i.agent == nil {
+			continue
+		}
 		if i.name == name || (!strings.Contains(name, "/") && i.tier.Name == name) {
 			return i
 		}

@@ -129,7 +129,7 @@ func (h *hub) proveFlows(ctx context.Context) error {
 
 // bareSpec is a sandbox in a node's network that may do nothing but dial.
 func (h *hub) bareSpec(node string) sandbox.Spec {
-	s := sandbox.Spec{Name: node + "-probe", Env: childEnv, Net: h.net.Host(node).File(), UID: h.uid("probe"), Skip: h.Skip}
+	s := sandbox.Spec{Name: node + "-probe", Env: childEnv, Net: h.net.Host(node).File(), UID: h.uid("probe"), Cgroup: h.cgroup(), Skip: h.Skip}
 	host.Front(h.Plan, &s)
 	return s
 }

@@ -52,10 +52,12 @@ type link struct {
 	mu  sync.Mutex
 	enc *json.Encoder
 	dec *json.Decoder
+
+	waiting map[int]chan error // answers that the hub waits for, by order; guarded by front.mu
 }
 
 func newLink(c net.Conn) *link {
-	return &link{c: c, enc: json.NewEncoder(c), dec: json.NewDecoder(c)}
+	return &link{c: c, enc: json.NewEncoder(c), dec: json.NewDecoder(c), waiting: map[int]chan error{}}
 }
 
 func (l *link) send(v any) error {

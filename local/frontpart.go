@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,7 +31,6 @@ type front struct {
 	mu       sync.Mutex
 	link     *link
 	seq      int
-	waiting  map[int]chan error
 	state    frontState
 	heard    time.Time
 	backends []backend
@@ -58,9 +58,10 @@ type frontConfig struct {
 	Down      []string
 }
 
-func (h *hub) startFront() error {
+func (h *hub) startFront(ctx context.Context) error {
 	began := time.Now()
-	f := &front{hub: h, waiting: map[int]chan error{}}
+	f := &front{hub: h}
+	f.part = &supervise.Part{Name: "edge", Note: h.note, Start: f.start}
 	h.mu.Lock()
 	h.front = f
 	h.mu.Unlock()
@@ -95,16 +96,19 @@ func (h *hub) startFront() error {
 	if f.cert, err = h.certificate(); err != nil {
 		return err
 	}
-	f.part = &supervise.Part{Name: "edge", Note: h.note, Start: f.start}
 	if err := f.part.Run(); err != nil {
 		return fmt.Errorf("starting the edge: %w", err)
 	}
 	// The first word comes when the rules are compiled.
 	for f.lastHeard().IsZero() {
 		if time.Since(began) > 20*time.Second {
-			return fmt.Errorf("starting the edge: it said nothing for 20 s; see: ringwall logs edge")
+			return fmt.Errorf("starting the edge: it said nothing for 20 s; see: ringwall logs edge%s", h.lastWords("edge.log"))
 		}
-		time.Sleep(2 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(2 * time.Millisecond):
+		}
 	}
 	h.step(Step{Part: "edge", State: "up", Text: "with the balancer in the same process", Took: time.Since(began)})
 	return nil
@@ -124,10 +128,15 @@ func (f *front) start() (supervise.Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	// From here on orders wait in the new process's socket: what is not in its
+	// configuration reaches it so.
+	l := newLink(conn)
 	f.mu.Lock()
 	cfg := frontConfig{Plan: h.Plan, Listeners: f.listeners, Secrets: f.secrets, Cert: f.cert,
 		Backends: f.backends, Open: f.open, Down: h.Down}
+	f.link, f.state = l, frontState{}
 	f.mu.Unlock()
+	go f.listen(l) // ends when theirs is closed by all, also when nothing was started
 	config, err := pack(cfg)
 	if err != nil {
 		return nil, err
@@ -149,7 +158,7 @@ func (f *front) start() (supervise.Process, error) {
 	}
 	defer refusals.Close()
 	s := sandbox.Spec{
-		Name: "edge", Args: []string{host.Binary, "@front"}, Env: childEnv, Stdout: out, Stderr: out, Skip: h.Skip,
+		Name: "edge", Args: []string{host.Binary, "@front"}, Env: childEnv, Stdout: out, Stderr: out, Skip: h.Skip, Cgroup: h.cgroup(),
 		Net: h.net.Host(plan.NodeEdge).File(), UID: h.uid("front"), Files: []*os.File{config, theirs, access, refusals},
 	}
 	for _, l := range f.listeners {
@@ -161,17 +170,7 @@ func (f *front) start() (supervise.Process, error) {
 		s.Files = append(s.Files, lf)
 	}
 	host.Front(h.Plan, &s)
-	proc, err := startBox(s)
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	l := newLink(conn)
-	f.mu.Lock()
-	f.link = l
-	f.mu.Unlock()
-	go f.listen(l)
-	return proc, nil
+	return startBox(s)
 }
 
 // listen takes the front's words in until the process is gone.
@@ -183,11 +182,11 @@ func (f *front) listen(l *link) {
 			f.mu.Lock()
 			if f.link == l {
 				f.link = nil
-				for seq, c := range f.waiting {
-					c <- errors.New("the edge ended")
-					delete(f.waiting, seq)
-				}
 			}
+			for _, c := range l.waiting {
+				c <- nil // a new front starts with what was kept
+			}
+			l.waiting = nil
 			f.mu.Unlock()
 			return
 		}
@@ -195,8 +194,8 @@ func (f *front) listen(l *link) {
 		if w.State != nil {
 			f.state, f.heard = *w.State, time.Now()
 		}
-		if c := f.waiting[w.Seq]; w.Seq != 0 && c != nil {
-			delete(f.waiting, w.Seq)
+		if c := l.waiting[w.Seq]; w.Seq != 0 && c != nil {
+			delete(l.waiting, w.Seq)
 			if w.Error != "" {
 				c <- errors.New(w.Error)
 			} else {
@@ -225,21 +224,22 @@ func (f *front) ask(ctx context.Context, o order) error {
 	f.open = f.open || o.Open
 	l := f.link
 	answer := make(chan error, 1)
-	f.waiting[o.Seq] = answer
-	f.mu.Unlock()
-	if l == nil {
+	if l == nil || l.waiting == nil {
+		f.mu.Unlock()
 		return nil // a new front starts with what was kept
 	}
+	l.waiting[o.Seq] = answer
+	f.mu.Unlock()
 	if err := l.send(o); err != nil {
-		f.mu.Lock()
-		delete(f.waiting, o.Seq)
-		f.mu.Unlock()
-		return nil
+		return nil // it ended
 	}
 	select {
 	case err := <-answer:
 		return err
 	case <-ctx.Done():
+		f.mu.Lock()
+		delete(l.waiting, o.Seq)
+		f.mu.Unlock()
 		return ctx.Err()
 	}
 }
@@ -270,12 +270,15 @@ func (h *hub) awaitHealthy(ctx context.Context) error {
 	told := time.Now()
 	for {
 		waiting := ""
+		var names []string // of the logs of those that are not
 		st := h.front.status()
 		for _, t := range h.Plan.Tiers {
 			n := 0
 			for _, b := range h.backends() {
 				if b.Tier == t.Name && st.Healthy[b.Name] {
 					n++
+				} else if b.Tier == t.Name {
+					names = append(names, strings.ReplaceAll(b.Name, "/", "-")+".log")
 				}
 			}
 			if n < t.Min {
@@ -286,7 +289,8 @@ func (h *hub) awaitHealthy(ctx context.Context) error {
 			return nil
 		}
 		if time.Since(h.began) > h.startLimit() {
-			return fmt.Errorf("waiting for the app to answer GET %s: %s after %v; see what it says with: ringwall logs; a slow app may need a larger balancer.startTimeout", h.Plan.Balancer.HealthPath, waiting, h.startLimit())
+			return fmt.Errorf("waiting for the app to answer GET %s: %s after %v; a slow app may need a larger balancer.startTimeout; all that it said: ringwall logs%s",
+				h.Plan.Balancer.HealthPath, waiting, h.startLimit(), h.lastWords(names...))
 		}
 		if time.Since(told) > 5*time.Second {
 			told = time.Now()

@@ -128,6 +128,7 @@ func (h *hub) run(control *net.UnixListener) (err error) {
 		h.step(Step{Part: "site", State: "note", Text: "did not start; stopping"})
 		return err
 	}
+	h.step(boxes.step())
 	h.step(Step{Part: "site", State: "ready", Took: time.Since(h.began)})
 	go h.watch(ctx)
 	<-stopped
@@ -148,10 +149,10 @@ func (h *hub) start(ctx context.Context) error {
 	if err := h.checkPrograms(); err != nil {
 		return err
 	}
-	var g errgroup.Group
-	g.Go(func() error { return h.startFront() })
+	g, first := errgroup.WithContext(ctx)
+	g.Go(func() error { return h.startFront(first) })
 	g.Go(func() error {
-		if err := h.startDatabase(ctx); err != nil {
+		if err := h.startDatabase(first); err != nil {
 			return err
 		}
 		if h.database != nil { // fleet waits for rights on tables that admin makes
@@ -208,7 +209,8 @@ func (h *hub) ground() error {
 const (
 	hostVisitor  = "visitor"
 	hostOffice   = "office"
-	hostStranger = "stranger"
+	hostStranger = perimeter.Stranger
+	hostCrowd    = perimeter.Crowd
 )
 
 // layNetwork makes perimeter 3: the networks, with nothing allowed between them
@@ -233,7 +235,7 @@ func (h *hub) layNetwork() error {
 		one(plan.Beside, plan.Beside, p.VPC.Beside),
 	}
 	for _, x := range []vnet.Spec{one(hostVisitor, plan.Internet, p.Network.Visitor), one(hostOffice, plan.Office, p.Network.Office),
-		one(hostStranger, plan.Internet, p.Network.Stranger)} {
+		one(hostStranger, plan.Internet, p.Network.Stranger), one(hostCrowd, plan.Internet, p.Network.Crowd)} {
 		if x.Addrs[0].Addr.IsValid() { // the plan may have nobody of the kind
 			hosts = append(hosts, x)
 		}
@@ -241,6 +243,7 @@ func (h *hub) layNetwork() error {
 	if h.hasDatabase() {
 		hosts = append(hosts, one(plan.NodeDatabase, plan.NodeDatabase, p.VPC.Database))
 	}
+	hosts = append(hosts, downHosts(p)...)
 	if _, err := n.Add(hosts...); err != nil {
 		return fmt.Errorf("making the site's network: %w", err)
 	}
@@ -315,7 +318,7 @@ func (h *hub) stopAll() {
 }
 
 // cgroup is the site's own control group, where the machine gives one.
-func (h *hub) cgroup() string { return "ringwall/" + h.Plan.Site() }
+func (h *hub) cgroup() string { return h.State.cgroup() }
 
 // uid is the user id, in the hub's user namespace, of a class of processes. Where
 // the site has one id only, all classes share it.

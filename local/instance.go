@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -37,7 +38,10 @@ const (
 )
 
 // An instance is one web server and one app process, in one network namespace.
+// Its parts are set once, under hub.mu, agent last: an instance without an agent
+// is not complete.
 type instance struct {
+	life     sync.Mutex // it starts as a whole before it stops
 	hub      *hub
 	name     string // fleet/2
 	tier     *plan.Tier
@@ -71,6 +75,7 @@ func (h *hub) startInstance(tier string) (*instance, error) {
 	for i.n = 1; slices.ContainsFunc(h.instances, func(x *instance) bool { return x.tier == i.tier && x.n == i.n }); i.n++ {
 	}
 	i.name = fmt.Sprintf("%s/%d", tier, i.n)
+	i.addr = netip.AddrPortFrom(h.Plan.VPC.Instance(tier, i.n), h.Plan.Balancer.TargetPort)
 	h.instances = append(h.instances, i)
 	h.mu.Unlock()
 	if err := i.start(); err != nil {
@@ -89,9 +94,10 @@ func (h *hub) forget(i *instance) {
 }
 
 func (i *instance) start() (err error) {
+	i.life.Lock()
+	defer i.life.Unlock()
 	h := i.hub
-	at := h.Plan.VPC.Instance(i.tier.Name, i.n)
-	i.addr = netip.AddrPortFrom(at, h.Plan.Balancer.TargetPort)
+	at := i.addr.Addr()
 	made, err := h.net.Add(vnet.Spec{Name: i.name, Addrs: []vnet.Address{{Group: i.tier.Name, Addr: at}}})
 	if err != nil {
 		return err
@@ -105,20 +111,26 @@ func (i *instance) start() (err error) {
 		return err
 	}
 	if h.Plan.Kind != plan.Static {
-		i.app = &supervise.Part{Name: i.name + " app", Note: h.note, Grace: h.Plan.Balancer.DrainTimeout,
+		app := &supervise.Part{Name: i.name + " app", Note: h.note, Grace: h.Plan.Balancer.DrainTimeout,
 			Start: func() (supervise.Process, error) { return i.startApp() }}
 		if h.Plan.Kind == plan.PHP {
-			i.app.Term = syscall.SIGQUIT // php-fpm's orderly end
+			app.Term = syscall.SIGQUIT // php-fpm's orderly end
 		}
-		if err := i.app.Run(); err != nil {
+		if err := app.Run(); err != nil {
 			return fmt.Errorf("the app: %w", err)
 		}
+		h.mu.Lock()
+		i.app = app
+		h.mu.Unlock()
 	}
-	i.agent = &supervise.Part{Name: i.name, Note: h.note,
+	agent := &supervise.Part{Name: i.name, Note: h.note,
 		Start: func() (supervise.Process, error) { return i.startAgent() }}
-	if err := i.agent.Run(); err != nil {
+	if err := agent.Run(); err != nil {
 		return fmt.Errorf("the web server: %w", err)
 	}
+	h.mu.Lock()
+	i.agent = agent
+	h.mu.Unlock()
 	return nil
 }
 
@@ -126,6 +138,8 @@ func (i *instance) dirName() string { return strings.ReplaceAll(i.name, "/", "-"
 
 // stop ends the instance. The balancer must no longer use it.
 func (i *instance) stop() {
+	i.life.Lock()
+	defer i.life.Unlock()
 	if i.agent != nil {
 		i.agent.Stop()
 	}
@@ -160,11 +174,11 @@ func (h *hub) freshDir(dir, class string, mode os.FileMode) error {
 func (i *instance) spec() (sandbox.Spec, error) {
 	h, p := i.hub, i.hub.Plan
 	s := sandbox.Spec{
-		Name:  i.dirName(),
-		Dir:   p.Files.Mount,
-		Net:   i.host.File(),
-		UID:   h.uid(i.tier.Name),
-		Skip:  h.Skip,
+		Name: i.dirName(),
+		Dir:  p.Files.Mount,
+		Net:  i.host.File(),
+		UID:  h.uid(i.tier.Name),
+		Skip: h.Skip, Cgroup: h.cgroup(),
 		Texts: map[string]string{},
 	}
 	env := map[string]string{
@@ -179,7 +193,7 @@ func (i *instance) spec() (sandbox.Spec, error) {
 	}
 	host.Allow(p, i.tier, &s)
 	files.Allow(p, i.tier.Name, h.State.Tree(), &s)
-	s.Mounts = append(s.Mounts, sandbox.Mount{Source: i.run, Target: insideRun, Write: true})
+	s.Mounts = append(s.Mounts, sandbox.Mount{Source: i.run, Target: insideRun, Write: true, Exec: perimeter.Down("host/no-spawn")})
 	secrets, err := h.tierSecrets(i.tier.Name)
 	if err != nil {
 		return s, err
@@ -271,7 +285,7 @@ func (i *instance) startAgent() (supervise.Process, error) {
 	defer out.Close()
 	s := sandbox.Spec{
 		Name: i.dirName() + "-agent", Args: []string{host.Binary, "@agent"}, Env: childEnv,
-		Net: i.host.File(), UID: h.uid("agent"), Files: []*os.File{config, l, refusals}, Stdout: out, Stderr: out, Skip: h.Skip,
+		Net: i.host.File(), UID: h.uid("agent"), Files: []*os.File{config, l, refusals}, Stdout: out, Stderr: out, Skip: h.Skip, Cgroup: h.cgroup(),
 	}
 	host.Agent(h.Plan, &s)
 	s.Mounts = append(s.Mounts, sandbox.Mount{Source: h.State.Tree(), Target: h.Plan.Files.Mount})
@@ -279,7 +293,10 @@ func (i *instance) startAgent() (supervise.Process, error) {
 	return startBox(s)
 }
 
-var childEnv = []string{"LANG=C.UTF-8", "GODEBUG=multipathtcp=0", "GOMEMLIMIT=128MiB"}
+// childEnv is the environment of our own processes. What lives in them is a few
+// megabytes, which the collector would otherwise walk many times a second.
+var childEnv = []string{"LANG=C.UTF-8", "GODEBUG=multipathtcp=0", "GOMEMLIMIT=128MiB", "GOGC=" + gogc}
+var gogc = "300"
 
 // output is a descriptor whose lines go to a log of the site.
 func (h *hub) output(name string) (*os.File, error) {
@@ -306,7 +323,7 @@ func exitError(e sandbox.Exit, err error) error {
 }
 
 func startBox(s sandbox.Spec) (supervise.Process, error) {
-	p, err := sandbox.Start(s)
+	p, err := boxes.start(s)
 	if err != nil {
 		return nil, err
 	}
@@ -315,7 +332,7 @@ func startBox(s sandbox.Spec) (supervise.Process, error) {
 
 // runBox runs a sandboxed program to its end, or until the context ends.
 func runBox(ctx context.Context, s sandbox.Spec) error {
-	p, err := sandbox.Start(s)
+	p, err := boxes.start(s)
 	if err != nil {
 		return err
 	}

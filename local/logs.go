@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/ringwall/ringwall/internal/proxy"
 )
@@ -60,6 +62,47 @@ func (l *logFile) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// lastWords are the ends of logs, for the message of a start that failed; without
+// the site's secrets, which an app may have printed.
+func (h *hub) lastWords(logs ...string) string {
+	var b strings.Builder
+	for _, name := range logs {
+		text := readTail(filepath.Join(h.State.Logs(), name), 1500)
+		if text == "" {
+			continue
+		}
+		for _, secret := range h.secretValues() {
+			text = strings.ReplaceAll(text, secret, "[secret]")
+		}
+		fmt.Fprintf(&b, "\nlast lines of %s:", name)
+		lines := strings.Split(text, "\n")
+		for _, l := range lines[max(0, len(lines)-8):] {
+			fmt.Fprintf(&b, "\n  %s", l)
+		}
+	}
+	return b.String()
+}
+
+// readTail is the end of a file, by whole lines.
+func readTail(name string, n int64) string {
+	f, err := os.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	b := make([]byte, n)
+	st, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	got, _ := f.ReadAt(b, max(0, st.Size()-n))
+	text := string(b[:got])
+	if _, whole, ok := strings.Cut(text, "\n"); ok && st.Size() > n {
+		text = whole
+	}
+	return strings.TrimSpace(strings.ToValidUTF8(text, "?"))
+}
+
 // Lost is how many bytes found no room.
 func (l *logFile) Lost() int64 { l.mu.Lock(); defer l.mu.Unlock(); return l.lost }
 
@@ -91,16 +134,45 @@ func (l *logFile) pipe() (*os.File, error) {
 
 // An eventLog writes events as JSON lines, each in one piece.
 type eventLog struct {
-	mu sync.Mutex
-	f  *os.File
-	b  []byte
+	f     *os.File
+	delay time.Duration // how long a line may wait for more, so that many go in one write; 0: not at all
+
+	mu      sync.Mutex
+	b       []byte
+	waiting bool // a flush is due
 }
 
-func newEventLog(f *os.File) *eventLog { return &eventLog{f: f} }
+const (
+	logDelay = 20 * time.Millisecond
+	logBatch = 16 << 10
+)
+
+func newEventLog(f *os.File, delay time.Duration) *eventLog { return &eventLog{f: f, delay: delay} }
 
 func (l *eventLog) write(e *proxy.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.b = append(e.AppendJSON(l.b[:0]), '\n')
-	l.f.Write(l.b)
+	l.b = append(e.AppendJSON(l.b), '\n')
+	switch {
+	case l.delay == 0 || len(l.b) >= logBatch:
+		l.put()
+	case !l.waiting:
+		l.waiting = true
+		time.AfterFunc(l.delay, l.flush)
+	}
+}
+
+// flush writes what waits. Who ends on purpose calls it last.
+func (l *eventLog) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = false
+	l.put()
+}
+
+func (l *eventLog) put() {
+	if len(l.b) > 0 {
+		l.f.Write(l.b)
+		l.b = l.b[:0]
+	}
 }

@@ -6,18 +6,28 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ringwall/ringwall/local/localtest"
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(withoutLandlock) != "" {
+		loseLandlock()
+	}
 	code := m.Run()
 	localtest.Clean()
 	os.Exit(code)
 }
 
+// testLimit is how long a test waits for what takes milliseconds on a quiet machine.
+const testLimit = 30 * time.Second
+
 // board is the example site, with its program built.
-func board(t *testing.T) *localtest.Site {
+func board(t *testing.T) *localtest.Site { t.Helper(); return boardWith(t, "") }
+
+// boardWith is the example site with the program built under a build tag.
+func boardWith(t *testing.T, tags string) *localtest.Site {
 	t.Helper()
 	conf, err := os.ReadFile("../examples/board/ringwall.yaml")
 	if err != nil {
@@ -27,7 +37,7 @@ func board(t *testing.T) *localtest.Site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return localtest.New(t, localtest.Build(t, "cmd/ringwall", ""), "board-dev", string(conf), map[string]string{"site/board": string(prog)})
+	return localtest.New(t, localtest.Build(t, "cmd/ringwall", tags), "board-dev", string(conf), map[string]string{"site/board": string(prog)})
 }
 
 // Without root and as root: the site comes up, and each tier shows its own face.

@@ -7,11 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
 
+	"github.com/ringwall/ringwall/internal/durable"
 	"golang.org/x/sys/unix"
 )
 
@@ -45,6 +48,17 @@ func (s State) Control() string  { return s.path("control.sock") }
 // Refusals is the log with one JSON line per refused request.
 func (s State) Refusals() string { return filepath.Join(s.Logs(), "refusals.jsonl") }
 
+// AdminFile is where the generated administrator's login lies.
+func (s State) AdminFile() string { return s.path("secrets", "admin.json") }
+
+// cgroup is the control group below which all of the site's processes are: no
+// other site has it, also one of the same name in another directory.
+func (s State) cgroup() string {
+	h := fnv.New32a()
+	io.WriteString(h, s.Dir)
+	return fmt.Sprintf("ringwall/%s-%08x", filepath.Base(s.Dir), h.Sum32())
+}
+
 type stateFile struct {
 	Version int    `json:"version"`
 	Site    string `json:"site"`
@@ -76,7 +90,7 @@ func (s State) Create(site string) error {
 	b, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		b, _ = json.Marshal(stateFile{stateVersion, site})
-		return writeFile(name, append(b, '\n'), 0o600)
+		return durable.WriteFile(name, append(b, '\n'), 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
@@ -89,34 +103,6 @@ func (s State) Create(site string) error {
 		return fmt.Errorf("%s: it holds site %q in layout %d, want site %q in layout %d; move the directory away or use the program that wrote it", doing, f.Site, f.Version, site, stateVersion)
 	}
 	return nil
-}
-
-// writeFile replaces a file so that after a crash it has either the old content
-// or the new one, whole.
-func writeFile(name string, b []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	return syncDir(filepath.Dir(name))
-}
-
-func syncDir(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // A Lock says that one supervisor owns the state. The kernel lets go of it when

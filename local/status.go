@@ -39,7 +39,7 @@ func (h *hub) status() Status {
 		fs = f.status()
 		s.Tiers = fs.Tiers
 	}
-	if db != nil && db.part != nil {
+	if db != nil && db.part != nil && db.part.Status().Name != "" {
 		s.Parts = append(s.Parts, db.part.Status())
 	}
 	for _, i := range instances {

@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -64,7 +65,10 @@ func Up(ctx context.Context, p *plan.Plan, o Options) error {
 			return fmt.Errorf("a site needs its namespaces and its firewall, also with --allow-weak: %w", err)
 		}
 	}
-	cgroup.Sweep("ringwall/" + p.Site())
+	// The groups of processes that were killed have nobody else to remove them.
+	sweep := func() { cgroup.Sweep(s.cgroup()) }
+	sweep()
+	defer sweep()
 	// What a killed run left under a name that this run needs.
 	os.Remove(s.Control())
 	control, err := listenUnix(s.Control())
@@ -83,9 +87,9 @@ func Up(ctx context.Context, p *plan.Plan, o Options) error {
 		}
 	}()
 
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(ctx, endings()...)
 	defer stop()
-	first := true
+	first, pause := true, time.Duration(0)
 	for serial := 0; ; serial++ {
 		ready := false
 		steps := func(st Step) {
@@ -100,18 +104,44 @@ func Up(ctx context.Context, p *plan.Plan, o Options) error {
 		}
 		cfg := hubConfig{Plan: p, State: s, Root: os.Getuid() == 0, Skip: skip, Approve: o.Approve,
 			Public: len(public), Down: o.Down, Serial: serial}
-		began := time.Now()
 		err := runHubProcess(ctx, cfg, lock, control, public, steps)
 		switch {
+		case errors.Is(err, errOverdue):
+			return err
 		case err == nil || ctx.Err() != nil:
 			return nil
 		case !ready && serial == 0:
-			return err
-		case !ready && time.Since(began) < time.Second:
-			time.Sleep(time.Second)
+			return lacking(ctx, err, skip)
+		case !ready:
+			pause = min(max(2*pause, time.Second), 30*time.Second)
+		default:
+			pause = 0
+		}
+		sweep()
+		if pause > 0 {
+			o.Steps(Step{Part: "site", State: "note", Text: fmt.Sprintf("starting the site again failed: %v; the next try is in %v", err, pause)})
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(pause):
+			}
+			continue
 		}
 		o.Steps(Step{Part: "site", State: "note", Text: fmt.Sprintf("the site's hub ended (%v); starting the site again", err)})
 	}
+}
+
+// lacking adds to the error of a failed start what this machine lacks, if that
+// may be its cause.
+func lacking(ctx context.Context, err error, skip sandbox.Layer) error {
+	more, lost := missing(ctx)
+	if more &^= skip; more != 0 {
+		return fmt.Errorf("%w\nthis machine lacks %s, so the enforcement would be weak; mend it (ringwall doctor), or start with --allow-weak: every control that needs it is then unknown, and probe fails", err, more)
+	}
+	if lost != nil {
+		return fmt.Errorf("%w\nthis machine cannot run a site: %w", err, lost)
+	}
+	return err
 }
 
 // waitLock gives a run that was just killed the moment it needs to be gone.
@@ -234,9 +264,22 @@ func runHubProcess(ctx context.Context, cfg hubConfig, lock *Lock, control *net.
 		return fmt.Errorf("starting the site's hub: %w", err)
 	}
 	write.Close()
+	var overdue atomic.Bool
+	ended := make(chan struct{})
+	defer close(ended)
 	go func() {
-		<-ctx.Done()
-		c.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ctx.Done():
+			c.Process.Signal(syscall.SIGTERM)
+		case <-ended:
+			return
+		}
+		select {
+		case <-time.After(stopLimit):
+			overdue.Store(true)
+			c.Process.Kill()
+		case <-ended:
+		}
 	}()
 	var failed error
 	dec := json.NewDecoder(read)
@@ -256,10 +299,29 @@ func runHubProcess(ctx context.Context, cfg hubConfig, lock *Lock, control *net.
 		steps(st)
 	}
 	err = c.Wait()
+	if overdue.Load() {
+		return errOverdue
+	}
 	if failed != nil {
 		return failed
 	}
 	return err
+}
+
+var errOverdue = fmt.Errorf("stopping the site: it was not done in %v, so all its processes were killed; the next up recovers", stopLimit)
+
+// stopLimit is how long a site may take to stop in order. What its parts may take
+// adds up to less.
+const stopLimit = time.Minute
+
+// endings are the signals that ask a supervisor to end. A terminal that closes is
+// one, unless whoever started it (nohup) said otherwise.
+func endings() []os.Signal {
+	list := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		list = append(list, syscall.SIGHUP)
+	}
+	return list
 }
 
 // startLocked starts a command from a thread that lives as long as this process:

@@ -4,9 +4,13 @@
 package perimeter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/ringwall/ringwall/plan"
 )
 
 // A Perimeter is one wall around the site.
@@ -23,13 +27,29 @@ type Control struct {
 	Doc       string // the promise, in a sentence
 	Why       string // what an attacker gains where it is broken
 	Vantage   Vantage
-	Intrusive bool // loads the site; on a site elsewhere it is tried only when asked for
+	Intrusive bool     // loads the site; on a site elsewhere it is tried only when asked for
+	Needs     []string // layers of the enforcement, by name, without which it cannot hold
+
+	// Applies says whether a site has what this promise is about: there are no
+	// grants to try where there is no database. A control that does not apply is
+	// left out of the site's table, never counted as held. Nil: it always does.
+	Applies func(*plan.Plan) bool
+
+	// Wall is the control whose switch takes this one's wall down too, in builds
+	// that have switches; empty: its own.
+	Wall string
 
 	// Probe tries to break the promise on a running site. It calls Target.Tried
 	// for what it did and Target.Broken for what came through. An error means
 	// that the control could not be judged; so does a probe that tried nothing.
 	Probe func(context.Context, *Target) error
 }
+
+// For says whether the control is one of a site's promises.
+func (c *Control) For(p *plan.Plan) bool { return c.Applies == nil || c.Applies(p) }
+
+// Switch is the id under which a test build takes the control's wall down.
+func (c *Control) Switch() string { return cmp.Or(c.Wall, c.ID) }
 
 // A Vantage is where a probe stands.
 type Vantage string
@@ -102,6 +122,12 @@ func Judge(ctx context.Context, number int, c *Control, t *Target) (r Result) {
 	if c.Probe == nil {
 		r.Error = "this control has no probe"
 		return r
+	}
+	for _, n := range c.Needs {
+		if slices.Contains(t.Missing, n) {
+			r.Error = "this machine cannot enforce it: it lacks " + n
+			return r
+		}
 	}
 	err := c.Probe(ctx, t)
 	switch {

@@ -22,8 +22,8 @@ type Target struct {
 	URL  string // of the public site: https://host; names, not addresses, so that certificates are checked
 
 	// From dials as a node of the plan would, from that node's own network:
-	// plan.Internet (a visitor), plan.Office (an administrator), "stranger" (an
-	// address that the allow list refuses), plan.Beside. Nil where this vantage
+	// plan.Internet (a visitor), plan.Office (an administrator), Stranger,
+	// Crowd, plan.Beside. Nil where this vantage
 	// has only its own network.
 	From func(node string) (Dialer, error)
 
@@ -31,6 +31,7 @@ type Target struct {
 	Instances map[string]netip.Addr // running instances by name: admin/1, fleet/2
 	Site      *SiteAccess           // on the machine of the site only
 	Inside    *Inside               // vantages inside an instance only
+	Missing   []string              // layers that this machine lacks
 	Token     string                // Ownership token for a site elsewhere
 
 	mu       sync.Mutex
@@ -63,7 +64,7 @@ type Inside struct {
 
 func (t *Target) fresh() *Target {
 	return &Target{Plan: t.Plan, URL: t.URL, From: t.From, Roots: t.Roots, Instances: t.Instances,
-		Site: t.Site, Inside: t.Inside, Token: t.Token}
+		Site: t.Site, Inside: t.Inside, Token: t.Token, Missing: t.Missing}
 }
 
 // Tried records something the probe did to the site, before or after doing it.
@@ -128,7 +129,7 @@ func HTTP1(tr *http.Transport) {
 // network: over IPv6 where the node's address is one.
 func (t *Target) EdgeAddr(node string, port uint16) string {
 	a := t.Plan.VPC.Edge
-	from := map[string]netip.Addr{plan.Internet: t.Plan.Network.Visitor, plan.Office: t.Plan.Network.Office, "stranger": t.Plan.Network.Stranger}[node]
+	from := map[string]netip.Addr{plan.Internet: t.Plan.Network.Visitor, plan.Office: t.Plan.Network.Office, Stranger: t.Plan.Network.Stranger, Crowd: t.Plan.Network.Crowd}[node]
 	if from.Is6() {
 		a = t.Plan.VPC.Edge6
 	}

@@ -94,16 +94,18 @@ const (
 var layerNames = []string{"private mounts", "network namespaces", "process namespaces", "user namespaces", "dropped capabilities",
 	"no new privileges", "no nested namespaces", "Landlock", "seccomp", "resource limits", "control groups"}
 
-// String lists the layers' names.
-func (l Layer) String() string {
-	var out []string
+// Names are the layers' names.
+func (l Layer) Names() (out []string) {
 	for i, name := range layerNames {
 		if l&(1<<i) != 0 {
 			out = append(out, name)
 		}
 	}
-	return strings.Join(out, ", ")
+	return out
 }
+
+// String lists the names.
+func (l Layer) String() string { return strings.Join(l.Names(), ", ") }
 
 // Inner is the user and group id of every sandboxed program, as it sees itself.
 const Inner = 1000

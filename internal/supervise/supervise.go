@@ -182,6 +182,27 @@ func (p *Part) Kill() {
 	}
 }
 
+// Restart asks the present process to end, and returns when another runs or the
+// part is stopped.
+func (p *Part) Restart() {
+	p.mu.Lock()
+	proc, before := p.proc, p.status.Restarts
+	p.mu.Unlock()
+	if proc == nil {
+		return
+	}
+	proc.Signal(p.Term)
+	for end := time.Now().Add(p.Grace); ; time.Sleep(5 * time.Millisecond) {
+		s := p.Status()
+		if s.State == Stopped || s.State == Running && s.Restarts > before {
+			return
+		}
+		if time.Now().After(end) {
+			proc.Kill()
+		}
+	}
+}
+
 // Stop ends the process, politely for the length of Grace, and waits for it. It
 // may be called more than once, and before Run.
 func (p *Part) Stop() {

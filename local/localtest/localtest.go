@@ -19,6 +19,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,12 +63,13 @@ func Clean() { os.RemoveAll(filepath.Join(os.TempDir(), "ringwall-test-"+strconv
 
 // A Site is one site of a test. Its fields may be changed before Up.
 type Site struct {
-	t    testing.TB
-	Bin  string // the program
-	Dir  string // where its configuration lies
-	Name string // <app>-<env>
-	User string // empty: who runs the test; else this user, when the test runs as root
-	Env  []string
+	t      testing.TB
+	Bin    string // the program
+	Dir    string // where its configuration lies
+	Name   string // <app>-<env>
+	User   string // empty: who runs the test; else this user, when the test runs as root
+	Env    []string
+	Prefix []string // what to run in the program's place, with its arguments; empty: Bin
 
 	Visitor, Office string // the doors' addresses: https://127.0.0.1:40001
 }
@@ -122,7 +124,12 @@ type Result struct {
 // Command is a command of the program in the site's directory, not started.
 func (s *Site) Command(args ...string) *exec.Cmd {
 	s.t.Helper()
-	c := exec.Command(s.Bin, args...)
+	if len(s.Prefix) > 0 {
+		args = append(slices.Clone(s.Prefix[1:]), args...)
+	} else {
+		s.Prefix = []string{s.Bin}
+	}
+	c := exec.Command(s.Prefix[0], args...)
 	c.Dir, c.Env = s.Dir, s.Env
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if s.User != "" && os.Getuid() == 0 {
@@ -190,7 +197,7 @@ func (s *Site) Start(args ...string) *Running {
 	r := &Running{Cmd: s.Command(append([]string{"up"}, args...)...), Out: &Buffer{}, done: make(chan struct{})}
 	r.Cmd.Stdout, r.Cmd.Stderr = r.Out, r.Out
 	r.Cmd.WaitDelay = 2 * time.Second
-	if err := startForever(r.Cmd); err != nil {
+	if err := StartForever(r.Cmd); err != nil {
 		s.t.Fatal(err)
 	}
 	go func() { r.err = r.Cmd.Wait(); close(r.done) }()
@@ -336,9 +343,9 @@ var forks = func() chan<- func() {
 	return c
 }()
 
-// startForever starts a command from a thread that does not end, because its
+// StartForever starts a command from a thread that does not end, because its
 // death signal follows that thread.
-func startForever(c *exec.Cmd) error {
+func StartForever(c *exec.Cmd) error {
 	done := make(chan error)
 	forks <- func() { done <- c.Start() }
 	return <-done

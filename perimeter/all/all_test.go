@@ -158,7 +158,7 @@ var homes = []struct{ imp, home, why string }{
 	{"github.com/landlock-lsm", "internal/sandbox", "sandboxes are made in one place"},
 	{"github.com/jackc/pgx", "examples", "the product speaks to databases through the system's own programs"},
 	{"github.com/aws", "deploy", "nothing that runs a site here can reach an account there"},
-	{"github.com/chromedp", "(tests)", "a browser drives tests only"},
+	{"github.com/chromedp", "examples/e2e", "a browser drives tests only"},
 	{"github.com/spf13/cobra", "cli", "only the command line parses flags"},
 	{"go.yaml.in/yaml", "plan", "plan is the only reader of configuration"},
 }

@@ -12,5 +12,5 @@ var Perimeter = &perimeter.Perimeter{
 		"On this machine: a manifest of the code tree that is compared while the site runs, and " +
 		"a look at what the app answers." + "\n" +
 		"On AWS: the same, and scans of images and code.",
-	Controls: []*perimeter.Control{},
+	Controls: controls,
 }

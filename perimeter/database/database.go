@@ -13,5 +13,5 @@ var Perimeter = &perimeter.Perimeter{
 		"and generated grants; it can dial nothing itself." + "\n" +
 		"On AWS: RDS or Aurora in isolated subnets, one user per tier with the same grants, and " +
 		"TLS forced.",
-	Controls: []*perimeter.Control{},
+	Controls: controls,
 }

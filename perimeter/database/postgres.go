@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ringwall/ringwall/internal/durable"
 	"github.com/ringwall/ringwall/perimeter"
 )
 
@@ -103,7 +104,7 @@ func (p *postgres) configure() error {
 	}
 	ident := fmt.Sprintf("%s %s %s\n%s %s %s\n", superuser, d.User, superuser, superuser, d.User, ownerRole)
 	for name, text := range map[string]string{"pg_hba.conf": hba.String(), "pg_ident.conf": ident} {
-		if err := writeFile(p.s.host(name), []byte(text), 0o600, d.UID, d.GID); err != nil {
+		if err := durable.WriteFileAs(p.s.host(name), []byte(text), 0o600, d.UID, d.GID); err != nil {
 			return fmt.Errorf("writing the database's configuration: %w", err)
 		}
 	}

@@ -48,6 +48,11 @@ func grants(p *plan.Plan, tier string) []plan.Grant {
 	if perimeter.Down("database/tier-grants") {
 		return []plan.Grant{{Tables: "*", Rights: []string{"select", "insert", "update", "delete", "ddl"}}}
 	}
+	return planned(p, tier)
+}
+
+// planned is grants with every wall up: what a probe holds the server to.
+func planned(p *plan.Plan, tier string) []plan.Grant {
 	if g, ok := p.Database.Grants[tier]; ok {
 		return g
 	}
@@ -69,6 +74,14 @@ func setOf(words []string) rights {
 // decides; of two that are as specific, what both give. A masked table gives
 // nothing but what a pattern without wildcards names, and never select.
 func rightsOn(p *plan.Plan, tier, name string) rights {
+	found := rightsBy(p, tier, name, grants(p, tier), !perimeter.Down("database/tier-grants"))
+	if masked(p, tier, name) && perimeter.Down("database/mask") {
+		found |= sel
+	}
+	return found
+}
+
+func rightsBy(p *plan.Plan, tier, name string, list []plan.Grant, mask bool) rights {
 	for _, m := range p.Database.Mask {
 		if m.View == name {
 			if m.Tier == tier {
@@ -78,7 +91,7 @@ func rightsOn(p *plan.Plan, tier, name string) rights {
 		}
 	}
 	best, found, exact := -1, rights(0), false
-	for _, g := range grants(p, tier) {
+	for _, g := range list {
 		if !matches(g.Tables, name) {
 			continue
 		}
@@ -93,14 +106,11 @@ func rightsOn(p *plan.Plan, tier, name string) rights {
 			found &= r
 		}
 	}
-	if masked(p, tier, name) && !perimeter.Down("database/tier-grants") {
+	if mask && masked(p, tier, name) {
 		if !exact {
 			found = 0
 		}
 		found &^= sel
-		if perimeter.Down("database/mask") {
-			found |= sel
-		}
 	}
 	return found
 }

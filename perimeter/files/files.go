@@ -13,5 +13,5 @@ var Perimeter = &perimeter.Perimeter{
 		"mount, with uploads told apart from code." + "\n" +
 		"On AWS: an EFS file system with a policy of its own, an access point per tier, TLS, " +
 		"and no write permission for fleet.",
-	Controls: []*perimeter.Control{},
+	Controls: controls,
 }

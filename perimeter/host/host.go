@@ -14,5 +14,5 @@ var Perimeter = &perimeter.Perimeter{
 		"time." + "\n" +
 		"On AWS: a launch template with IMDSv2 required, Session Manager in place of SSH, and " +
 		"Amazon Linux 2023.",
-	Controls: []*perimeter.Control{},
+	Controls: controls,
 }

@@ -176,28 +176,54 @@ func Lowered() []string {
 	return ids
 }
 
-var walls = []struct {
+// A wall is the part of a specification that keeps one control's promise.
+type wall struct {
 	id    string
 	lower func(*plan.Plan, *sandbox.Spec)
-}{
+}
+
+var walls = []wall{
 	{"host/no-udp", func(_ *plan.Plan, s *sandbox.Spec) { s.Calls.UDP = true }},
 	{"host/no-mptcp", func(_ *plan.Plan, s *sandbox.Spec) { s.Calls.MPTCP = true }},
 	{"host/no-raw", func(_ *plan.Plan, s *sandbox.Spec) { s.Calls.Families = true }},
+	{"host/no-abstract-sockets", without(sandbox.Landlock)}, // and the caller listens in the instance's network
+	{"host/no-pathname-sockets", machineFiles},
+	{"host/admin-no-pathname-sockets", machineFiles},
 	{"host/no-ptrace", func(_ *plan.Plan, s *sandbox.Spec) { s.Calls.Ptrace = true }},
 	{"host/no-chmod", func(_ *plan.Plan, s *sandbox.Spec) { s.Calls.Meta = true }},
 	{"host/no-io-uring", func(_ *plan.Plan, s *sandbox.Spec) { s.Calls.Uring = true }},
-	{"host/no-spawn", func(_ *plan.Plan, s *sandbox.Spec) { s.Calls.Spawn = true }},
+	{"host/no-spawn", func(_ *plan.Plan, s *sandbox.Spec) { s.Calls.Spawn = true }}, // and the caller makes the app's directory executable
 	{"host/no-nested-namespaces", func(_ *plan.Plan, s *sandbox.Spec) { s.Calls.Namespaces = true; s.Skip |= sandbox.NoNest }},
-	{"host/no-new-privs", func(_ *plan.Plan, s *sandbox.Spec) { s.Skip |= sandbox.NoNewPrivs }},
-	{"host/no-capabilities", func(_ *plan.Plan, s *sandbox.Spec) { s.Skip |= sandbox.Caps }},
-	{"host/seccomp", func(_ *plan.Plan, s *sandbox.Spec) { s.Skip |= sandbox.Seccomp }},
-	{"host/landlock", func(_ *plan.Plan, s *sandbox.Spec) { s.Skip |= sandbox.Landlock }},
-	{"host/hidden-processes", func(_ *plan.Plan, s *sandbox.Spec) { s.Skip |= sandbox.PID }},
-	{"host/private-mounts", func(p *plan.Plan, s *sandbox.Spec) {
-		s.Mounts = append(s.Mounts, sandbox.Mount{Source: p.Dir(), Target: p.Dir()})
+	{"host/no-mount", without(sandbox.Seccomp)},
+	{"host/no-bpf", without(sandbox.Seccomp)},
+	{"host/no-keyring", without(sandbox.Seccomp)},
+	{"host/no-file-handles", without(sandbox.Seccomp)},
+	{"host/no-foreign-calls", without(sandbox.Seccomp)},
+	{"host/no-new-privs", without(sandbox.NoNewPrivs)},
+	{"host/no-capabilities", without(sandbox.Caps)},
+	{"host/admin-no-capabilities", without(sandbox.Caps)},
+	{"host/seccomp", without(sandbox.Seccomp)},
+	{"host/landlock", without(sandbox.Landlock)},
+	{"host/hidden-processes", without(sandbox.PID)},
+	{"host/admin-hidden-processes", without(sandbox.PID)},
+	{"host/no-proc-secrets", without(sandbox.PID | sandbox.Landlock)},
+	{"host/agent-out-of-reach", without(sandbox.PID | sandbox.Landlock)},
+	{"host/private-mounts", machineFiles},
+	{"host/admin-private-mounts", machineFiles},
+	{"host/no-devices", func(_ *plan.Plan, s *sandbox.Spec) {
+		s.Mounts = append(s.Mounts, sandbox.Mount{Source: "/dev/null", Target: "/dev/kmsg"})
 	}},
 	{"host/limits-processes", func(_ *plan.Plan, s *sandbox.Spec) { s.Limits.Processes = 1 << 16 }},
 	{"host/limits-memory", func(_ *plan.Plan, s *sandbox.Spec) { s.Limits.Memory = 1 << 42 }},
 	{"host/limits-files", func(_ *plan.Plan, s *sandbox.Spec) { s.Limits.OpenFiles = 1 << 20 }},
 	{"host/limits-file-size", func(_ *plan.Plan, s *sandbox.Spec) { s.Limits.FileSize = 1 << 42 }},
+}
+
+func without(l sandbox.Layer) func(*plan.Plan, *sandbox.Spec) {
+	return func(_ *plan.Plan, s *sandbox.Spec) { s.Skip |= l }
+}
+
+// machineFiles shows the directory that the site's state lies in.
+func machineFiles(p *plan.Plan, s *sandbox.Spec) {
+	s.Mounts = append(s.Mounts, sandbox.Mount{Source: p.Dir(), Target: p.Dir()})
 }

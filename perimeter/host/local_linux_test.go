@@ -1,7 +1,6 @@
 package host_test
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -10,23 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringwall/ringwall/internal/boxtest"
 	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/perimeter/host"
 	"github.com/ringwall/ringwall/plan"
 )
-
-func TestMain(m *testing.M) {
-	sandbox.Init()
-	if len(os.Args) > 1 && os.Args[1] == "inside" {
-		fmt.Println("inside", os.Getpid())
-		if _, err := os.Stat("/usr/bin/true"); err == nil && sandbox.Loader(os.Args[0]) == "" {
-			fmt.Println("the machine's programs are visible")
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
 
 func aPlan(t *testing.T, kind plan.Kind) *plan.Plan {
 	p := &plan.Plan{App: "wp", Env: "dev", Kind: kind, File: filepath.Join(t.TempDir(), "ringwall.yaml")}
@@ -42,9 +30,7 @@ func run(t *testing.T, spec sandbox.Spec) (string, sandbox.Exit) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if os.Geteuid() == 0 {
-		spec.UID = 0x5200
-	}
+	spec.UID = boxtest.UID(3)
 	spec.Stdout, spec.Stderr = w, w
 	p, err := sandbox.Start(spec)
 	w.Close()

@@ -14,5 +14,5 @@ var Perimeter = &perimeter.Perimeter{
 		"refused in both directions." + "\n" +
 		"On AWS: one security group per tier, with references to other groups in place of " +
 		"addresses.",
-	Controls: []*perimeter.Control{},
+	Controls: controls,
 }

@@ -59,6 +59,9 @@ func Server(p *plan.Plan, h http.Handler, t *tls.Config) *http.Server {
 			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: writeStall,
 		},
 	}
+	if perimeter.Down("network/header-size") {
+		s.MaxHeaderBytes = 16 << 20
+	}
 	if t == nil {
 		s.Protocols = new(http.Protocols)
 		s.Protocols.SetHTTP1(true)
@@ -101,6 +104,11 @@ func Redirect(p *plan.Plan) proxy.Handler {
 		if ok, retry := limiter.Allow(rec.Addr, rec.Now()); !ok && !perimeter.Down("network/rate") {
 			return &proxy.Refusal{Status: http.StatusTooManyRequests, Control: "network/rate",
 				Reason: "too many requests from your address", Retry: int(math.Ceil(retry.Seconds()))}
+		}
+		if perimeter.Down("network/https-only") {
+			rec.Action = "forward"
+			w.WriteHeader(http.StatusOK)
+			return nil
 		}
 		if to == "" {
 			to = r.Host

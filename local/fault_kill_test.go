@@ -1,0 +1,129 @@
+//go:build linux
+
+package local_test
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ringwall/ringwall/local/localtest"
+)
+
+// Each process of a site is killed in turn, under load.
+func TestKillEach(t *testing.T) {
+	s := board(t)
+	r := s.Up()
+	l := newLoad(t, s)
+	time.Sleep(500 * time.Millisecond)
+	l.must("before any fault")
+
+	named := func(name string) int {
+		st := status(t, s)
+		for _, p := range st.Parts {
+			if p.Name == name {
+				return hostPID(t, r, p.PID)
+			}
+		}
+		for _, i := range st.Instances {
+			if name == i.Name+" agent" {
+				return hostPID(t, r, i.Agent.PID)
+			}
+			if name == i.Name+" app" {
+				return hostPID(t, r, i.App.PID)
+			}
+		}
+		t.Fatalf("status names no %s", name)
+		return 0
+	}
+	child := func(pid int) int {
+		for _, p := range family(pid) {
+			if p.pid != pid {
+				return p.pid
+			}
+		}
+		t.Fatalf("process %d has no child", pid)
+		return 0
+	}
+	backend := func() (pid int) {
+		localtest.Eventually(t, 5*time.Second, "the database serves a session", func() bool {
+			for _, p := range family(named("database")) {
+				if cmd := cmdline(p.pid); strings.Contains(cmd, "fleet") {
+					pid = p.pid
+					return true
+				}
+			}
+			return false
+		})
+		return pid
+	}
+	for _, c := range []struct {
+		name   string
+		target func() int
+		short  bool
+	}{
+		{"front", func() int { return named("edge") }, true},
+		{"fleet agent", func() int { return named("fleet/1 agent") }, false},
+		{"admin agent", func() int { return named("admin/1 agent") }, false},
+		{"fleet app", func() int { return child(named("fleet/1 app")) }, true},
+		{"admin app", func() int { return child(named("admin/1 app")) }, false},
+		{"fleet reaper", func() int { return named("fleet/1 app") }, false},
+		{"database session", backend, false},
+		{"database", func() int { return named("database") }, true},
+		{"hub", func() int { return hubOf(t, r) }, true},
+	} {
+		if !c.short && !full() {
+			continue
+		}
+		l.fault(c.target())
+		if took := l.healed(c.name); took > 2*time.Second {
+			t.Errorf("%s: requests failed for %v after its end, want at most 2 s\n%s", c.name, took, r.Out)
+		}
+		localtest.Eventually(t, 10*time.Second, "the site says that it is up", func() bool {
+			st := status(t, s)
+			return st.State == "up" && !slices.ContainsFunc(st.Instances, func(i instanceStatus) bool { return !i.Healthy })
+		})
+		time.Sleep(300 * time.Millisecond)
+		l.failures()
+	}
+	l.end()
+	l.present()
+	f := footprintOf(r, s)
+	s.OK("down")
+	f.gone(t, 5*time.Second, true)
+}
+
+// Everything is killed at once, the supervisor too.
+func TestKillAll(t *testing.T) {
+	s := board(t)
+	r := s.Up()
+	l := newLoad(t, s)
+	time.Sleep(time.Second)
+	f := footprintOf(r, s)
+	// The supervisor alone is enough: all others must end with it.
+	at := kill(t, r.Cmd.Process.Pid, syscall.SIGKILL)
+	closed := localtest.Eventually(t, time.Second, "the doors are closed", func() bool { return !answers(s) })
+	f.gone(t, 3*time.Second, false)
+	t.Logf("the doors closed after %d ms, everything was gone after %d ms", closed.Milliseconds(), time.Since(at).Milliseconds())
+	l.end()
+
+	r = s.Up()
+	l.present()
+	l.failures()
+	l.begin()
+	time.Sleep(500 * time.Millisecond)
+	f = footprintOf(r, s)
+	for _, p := range f.alive() { // from the supervisor down, faster than anyone can react
+		syscall.Kill(p.pid, syscall.SIGKILL)
+	}
+	localtest.Eventually(t, time.Second, "the doors are closed", func() bool { return !answers(s) })
+	f.gone(t, 3*time.Second, false)
+	l.end()
+	r = s.Up()
+	l.present()
+	f = footprintOf(r, s)
+	s.OK("down")
+	f.gone(t, 5*time.Second, true)
+}
