@@ -362,7 +362,7 @@ func probeMethods(ctx context.Context, t *perimeter.Target) error {
 		}
 		attacks = append(attacks, perimeter.Attack{Name: m, Request: r, Status: http.StatusMethodNotAllowed, Class: "this method is not allowed"})
 	}
-	return t.Refuses(ctx, t.Asker(plan.Internet), []perimeter.Request{{}, {Method: "OPTIONS"}}, attacks)
+	return t.Refuses(ctx, t.Asker(plan.Internet), []perimeter.Request{{}, {Method: "HEAD"}}, attacks)
 }
 
 func probeURILength(ctx context.Context, t *perimeter.Target) error {
