@@ -280,21 +280,58 @@ const replyTime = 8 * time.Second
 // none, or one that is not the site's: every answer of ours has a request id, but
 // for those to what is not HTTP at all.
 func (a *Asker) Ask(ctx context.Context, r Request) (*Answer, error) {
-	for try := 0; ; try++ {
-		ans, err := a.ask(ctx, r)
-		if err == nil && a.pace && try < 3 && ans.Status == http.StatusTooManyRequests && ans.Header.Get("Retry-After") != "" {
-			wait, _ := strconv.Atoi(ans.Header.Get("Retry-After"))
+	ans, err := a.ask(ctx, r)
+	if a.pace {
+		for try := 0; try < 4 && err == nil && a.t.later(ctx, ans); try++ {
+			ans, err = a.ask(ctx, r)
+		}
+	}
+	if err == nil && ans.ID == "" && ans.Status != http.StatusBadRequest {
+		return nil, fmt.Errorf("%s %.80s: %s: the answer is not from this site", r.method(), r.URI, ans)
+	}
+	return ans, err
+}
+
+// later waits when an answer says that this address asks too often, which is
+// another promise's matter. It is false when there is no need to ask again.
+func (t *Target) later(ctx context.Context, ans *Answer) bool {
+	if ans.Status != http.StatusTooManyRequests || ans.Header.Get("Retry-After") == "" {
+		return false
+	}
+	wait, _ := strconv.Atoi(ans.Header.Get("Retry-After"))
+	select {
+	case <-time.After(time.Duration(max(1, min(wait, 3))) * time.Second):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Ready waits until a node may ask again and a burst of n more requests is likely
+// to pass: for probes that write on a Line, where nothing asks again for them.
+func (t *Target) Ready(ctx context.Context, node string, n int) error {
+	a := t.Asker(node)
+	defer a.Close()
+	knock := Request{Method: http.MethodTrace}
+	ans, err := a.ask(ctx, knock)
+	for try := 0; try < 4 && err == nil && t.later(ctx, ans); try++ {
+		if perSecond := t.Plan.Network.Rate.PerMinute / 60; perSecond > 0 {
 			select {
-			case <-time.After(time.Duration(max(1, min(wait, 3))) * time.Second):
-				continue
+			case <-time.After(min(3*time.Second, time.Duration(n)*time.Second/time.Duration(perSecond))):
 			case <-ctx.Done():
 			}
 		}
-		if err == nil && ans.ID == "" && ans.Status != http.StatusBadRequest {
-			return nil, fmt.Errorf("%s %.80s: %s: the answer is not from this site", r.method(), r.URI, ans)
-		}
-		return ans, err
+		ans, err = a.ask(ctx, knock)
 	}
+	switch {
+	case err != nil:
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case ans.Status == http.StatusTooManyRequests:
+		return fmt.Errorf("this address asks too often for this probe: %s", ans)
+	}
+	return nil
 }
 
 func (a *Asker) ask(ctx context.Context, r Request) (*Answer, error) {

@@ -390,6 +390,9 @@ func probeBodyLimit(ctx context.Context, t *perimeter.Target) error {
 		return fmt.Errorf("a small form was answered with %s, so that a refusal would prove nothing", ok)
 	}
 	for _, n := range []int64{limit + 1, limit * 64, 1 << 60} {
+		if err := t.Ready(ctx, plan.Internet, 2); err != nil {
+			return err
+		}
 		// None of the body is sent: the answer must not wait for it.
 		name := fmt.Sprintf("a form that says it has %d bytes", n)
 		t.Tried("%s", name)

@@ -60,6 +60,18 @@ func streams(host string) []stream {
 // overHTTP2 sends one stream on a connection of its own. It returns the status
 // of the answer, or 0 and how the stream or connection was ended instead.
 func overHTTP2(ctx context.Context, t *perimeter.Target, s stream) (status, how string, err error) {
+	for range 4 {
+		if status, how, err = overHTTP2Now(ctx, t, s); status != "429" {
+			return status, how, err
+		}
+		if err := t.Ready(ctx, plan.Internet, 10); err != nil {
+			return "", "", err
+		}
+	}
+	return "", "", errors.New("this address asks too often for this probe")
+}
+
+func overHTTP2Now(ctx context.Context, t *perimeter.Target, s stream) (status, how string, err error) {
 	l, err := t.TLS(ctx, plan.Internet, func(c *tls.Config) { c.NextProtos = []string{"h2"} })
 	if err != nil {
 		return "", "", err

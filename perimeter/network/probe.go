@@ -256,6 +256,9 @@ func probeSlowBody(ctx context.Context, t *perimeter.Target) error {
 	if t.Plan.Network.MinBodyRate < 4 {
 		return fmt.Errorf("the plan lets a body come at %d bytes a second", t.Plan.Network.MinBodyRate)
 	}
+	if err := t.Ready(ctx, plan.Internet, 2); err != nil {
+		return err
+	}
 	l, err := t.TLS(ctx, plan.Internet)
 	if err != nil {
 		return err

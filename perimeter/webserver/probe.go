@@ -191,8 +191,10 @@ func probeAdminRoutes(ctx context.Context, t *perimeter.Target) error {
 
 func probeDenied(ctx context.Context, t *perimeter.Target) error {
 	uris := []string{"/.ringwall-probe", "/ringwall-probe/.hidden/x", "/%2eringwall-probe", "/ringwall-probe/%2ehidden", "/.RINGWALL-probe/x.css", "/.ringwall-probe/", "//.ringwall-probe"}
+	var known []string // to the rules before this wall as well, whose refusal will do
 	if t.Plan.Kind == plan.PHP {
-		uris = append(uris, "/ringwall-probe.php~", "/ringwall-probe.phps", "/ringwall-probe.php.old", "/ringwall-probe.inc")
+		uris = append(uris, "/ringwall-probe.phps", "/ringwall-probe.phtml", "/ringwall-probe.PHP5")
+		known = append(known, "/ringwall-probe.php~", "/ringwall-probe.php.old", "/ringwall-probe.inc")
 	}
 	var attacks []perimeter.Attack
 	add := func(uri string) {
@@ -206,7 +208,9 @@ func probeDenied(ctx context.Context, t *perimeter.Target) error {
 		if underUploads(t.Plan, u) || strings.Contains(u, "?") {
 			continue // the refusal has the words of what comes first
 		}
-		// The rules before this wall know some of these names as well.
+		known = append(known, u)
+	}
+	for _, u := range known {
 		attacks = append(attacks, perimeter.Attack{Name: u, Request: perimeter.Request{URI: u}})
 	}
 	return t.Refuses(ctx, t.Asker(plan.Internet), []perimeter.Request{{}, {URI: "/ringwall-probe"}}, attacks)
