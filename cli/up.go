@@ -174,7 +174,9 @@ func printReady(w io.Writer, p *plan.Plan) {
 	} else {
 		fmt.Fprintf(w, "  the site        %s on %s\n", visitor, p.Network.Listen)
 	}
-	fmt.Fprintf(w, "  admin login     %s\n", s.AdminFile())
+	if _, err := os.Stat(s.AdminFile()); err == nil {
+		fmt.Fprintf(w, "  admin login     %s\n", s.AdminFile())
+	}
 	if p.Edge.CertFile == "" {
 		fmt.Fprintf(w, "  certificate     signed by %s/ca.pem, which only this site uses\n", s.CA())
 	}

@@ -184,7 +184,7 @@ func (h *hub) watch(ctx context.Context) {
 }
 
 // watchLoad adds a fleet instance when the load asks for one, and takes one away
-// after a quiet minute.
+// after a quiet time.
 func (h *hub) watchLoad(ctx context.Context) {
 	t := h.Plan.Tier(plan.Fleet)
 	if t == nil || t.Min == t.Max {
@@ -224,12 +224,12 @@ func (h *hub) watchLoad(ctx context.Context) {
 				h.step(Step{Part: i.name, State: "note", Text: fmt.Sprintf("added: %d requests in flight, median %d ms", st.InFlight, st.P50/1000)})
 			}
 			h.roll.Unlock()
-		case quiet >= 60 && len(fleet) > t.Min:
+		case time.Duration(quiet)*time.Second >= b.ScaleQuiet && len(fleet) > t.Min:
 			quiet = 0
 			h.roll.Lock()
 			last := fleet[len(fleet)-1]
 			h.retire(ctx, last)
-			h.step(Step{Part: last.name, State: "note", Text: "taken away: a quiet minute"})
+			h.step(Step{Part: last.name, State: "note", Text: fmt.Sprintf("taken away: little load for %v", b.ScaleQuiet)})
 			h.roll.Unlock()
 		}
 	}

@@ -33,7 +33,7 @@ type databasePart struct {
 // server, or the place where an existing one is reached.
 func (h *hub) hasDatabase() bool {
 	d := h.Plan.Database
-	return d.Config == plan.DBInstance || d.Config == plan.DBCluster
+	return d.Present()
 }
 
 // unwantedDatabase says whether there is one that the plan asks to delete. It is

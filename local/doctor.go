@@ -57,7 +57,7 @@ func Doctor(ctx context.Context, p *plan.Plan) []Check {
 		name, err := findPHP()
 		add("PHP-FPM", err, name, "make setup, or: apt-get install php-fpm")
 	}
-	if p.Database.Config == plan.DBInstance || p.Database.Config == plan.DBCluster {
+	if p.Database.Present() {
 		name, fix := "PostgreSQL", "make setup, or: apt-get install postgresql"
 		if p.Database.Engine == plan.MySQL {
 			name, fix = "MariaDB", "make setup, or: apt-get install mariadb-server"

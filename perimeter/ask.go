@@ -148,6 +148,9 @@ func (t *Target) Host() string {
 	return u.Host
 }
 
+// HTTPSAddress is where a node reaches the site itself.
+func (t *Target) HTTPSAddress(node string) string { return t.Address(node, t.httpsPort()) }
+
 func (t *Target) httpsPort() uint16 {
 	if u, err := url.Parse(t.URL); err == nil && t.Site == nil {
 		if p, err := strconv.ParseUint(u.Port(), 10, 16); err == nil {
@@ -177,7 +180,7 @@ func (t *Target) Plain(ctx context.Context, node, address string) (*Line, error)
 
 // TLS opens a checked TLS session with the site from a node, for HTTP/1.1.
 func (t *Target) TLS(ctx context.Context, node string, opts ...TLSOption) (*Line, error) {
-	l, err := t.Plain(ctx, node, t.Address(node, t.httpsPort()))
+	l, err := t.Plain(ctx, node, t.HTTPSAddress(node))
 	if err != nil {
 		return nil, err
 	}
@@ -244,17 +247,23 @@ type Asker struct {
 	t    *Target
 	open func(context.Context) (*Line, error)
 	line *Line
-	pace bool // wait when the site says that this address asks too often
+	pace bool // wait and ask again when the site says that this address asks too often
 }
 
 // Asker asks the site from a node.
 func (t *Target) Asker(node string) *Asker {
-	return &Asker{t: t, pace: node != Crowd, open: func(ctx context.Context) (*Line, error) { return t.TLS(ctx, node) }}
+	return &Asker{t: t, pace: true, open: func(ctx context.Context) (*Line, error) { return t.TLS(ctx, node) }}
 }
 
 // AskerAt asks an address without TLS.
 func (t *Target) AskerAt(node, address string) *Asker {
 	return &Asker{t: t, open: func(ctx context.Context) (*Line, error) { return t.Plain(ctx, node, address) }}
+}
+
+// Flood makes the asker take 429 for an answer, instead of asking again later.
+func (a *Asker) Flood() *Asker {
+	a.pace = false
+	return a
 }
 
 // Close ends the connection.

@@ -8,6 +8,15 @@ import (
 	"github.com/ringwall/ringwall/perimeter"
 )
 
+// reopen is what a site does when a test takes a wall down: it starts its front
+// anew, with an empty cache and full allowances.
+func (s *site) reopen(down ...string) {
+	s.close()
+	perimeter.SetDown(down)
+	s.edge.Cache().PurgeAll()
+	s.open()
+}
+
 func TestProbesSeeTheWallsDown(t *testing.T) {
 	s := startSite(t, probePlan())
 	t.Cleanup(func() { perimeter.SetDown(nil) })

@@ -176,15 +176,6 @@ func (s *site) close() {
 	s.servers = nil
 }
 
-// reopen is what a site does when a test takes a wall down: it starts its front
-// anew, with an empty cache and full allowances.
-func (s *site) reopen(down ...string) {
-	s.close()
-	perimeter.SetDown(down)
-	s.edge.Cache().PurgeAll()
-	s.open()
-}
-
 func (s *site) target() *perimeter.Target {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(s.cert.Roots)

@@ -17,6 +17,9 @@ type Database struct {
 	Mask       []Mask
 }
 
+// Present says whether the site's network has a database in it.
+func (d Database) Present() bool { return d.Config == DBInstance || d.Config == DBCluster }
+
 // DBConfig says what database the site has.
 type DBConfig string
 

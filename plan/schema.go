@@ -130,6 +130,7 @@ func insideKeys() []key {
 		{name: "balancer.drainTimeout", doc: "How long an instance that goes may finish its requests.", ptr: func(d *draft) any { return &d.Balancer.DrainTimeout }, def: "10s"},
 		{name: "balancer.startTimeout", doc: "How long the app may take until it is healthy for the first time.", ptr: func(d *draft) any { return &d.Balancer.StartTimeout }, def: "60s"},
 		{name: "balancer.scaleInFlight", doc: "Requests in flight per instance above which one is added.", ptr: func(d *draft) any { return &d.Balancer.ScaleInFlight }, def: "8", min: 1, max: 1e6},
+		{name: "balancer.scaleQuiet", doc: "Time of little load after which an added instance is taken away.", ptr: func(d *draft) any { return &d.Balancer.ScaleQuiet }, def: "1m", min: 1},
 		{name: "balancer.scaleLatency", doc: "Median time to the first byte above which an instance is added.", ptr: func(d *draft) any { return &d.Balancer.ScaleLatency }, def: "500ms", min: 1},
 
 		{name: "host.allowWeak", doc: "Start although this machine cannot enforce everything.", ptr: func(d *draft) any { return &d.Host.AllowWeak }, def: "false"},

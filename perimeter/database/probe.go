@@ -68,7 +68,7 @@ func sharing(wall string, c *perimeter.Control) *perimeter.Control {
 
 // ours says whether the site has a server whose users and grants are generated.
 func ours(p *plan.Plan) bool {
-	return (p.Database.Config == plan.DBInstance || p.Database.Config == plan.DBCluster) && p.Database.SecretFile == ""
+	return p.Database.Present() && p.Database.SecretFile == ""
 }
 
 func hidden(c *perimeter.Control) *perimeter.Control {

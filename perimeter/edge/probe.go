@@ -223,7 +223,7 @@ const classAdmin = "this part of the site is open to its administrators only"
 
 // tierJudge first sees to it that it can tell an administrator from a visitor.
 func tierJudge(ctx context.Context, t *perimeter.Target) (*judgeOfTier, error) {
-	j := &judgeOfTier{t: t, uri: t.Plan.Balancer.HealthPath}
+	j := &judgeOfTier{t: t, uri: orElse(t.Plan.Balancer.HealthPath, "/")}
 	if t.Site == nil {
 		i := slices.IndexFunc(t.Plan.Webserver.AdminRoutes, func(s string) bool { return strings.HasPrefix(s, "/") })
 		if i < 0 {
@@ -276,7 +276,7 @@ func (j *judgeOfTier) judge(ans *perimeter.Answer, name string) error {
 func probeSecretHeader(ctx context.Context, t *perimeter.Target) error {
 	a := t.Asker(plan.Internet)
 	defer a.Close()
-	uri := fresh(t.Plan.Balancer.HealthPath)
+	uri := fresh(orElse(t.Plan.Balancer.HealthPath, "/"))
 	ok, err := a.Ask(ctx, perimeter.Request{URI: uri})
 	if err != nil {
 		return err
@@ -362,7 +362,7 @@ func probeMethods(ctx context.Context, t *perimeter.Target) error {
 		}
 		attacks = append(attacks, perimeter.Attack{Name: m, Request: r, Status: http.StatusMethodNotAllowed, Class: "this method is not allowed"})
 	}
-	return t.Refuses(ctx, t.Asker(plan.Internet), []perimeter.Request{{}, {Method: "OPTIONS"}}, attacks)
+	return t.Refuses(ctx, t.Asker(plan.Internet), []perimeter.Request{{}, {Method: "HEAD"}}, attacks)
 }
 
 func probeURILength(ctx context.Context, t *perimeter.Target) error {

@@ -134,6 +134,9 @@ func probeSmuggling(ctx context.Context, t *perimeter.Target) error {
 	if trouble != nil {
 		return trouble
 	}
+	if err := probeStreams(ctx, t); err != nil {
+		return err
+	}
 	// Nobody who comes after may get another's answer.
 	a := t.Asker(plan.Internet)
 	defer a.Close()

@@ -33,6 +33,9 @@ func Wrap(p *plan.Plan, next proxy.Handler) proxy.Handler {
 		}
 		if !perimeter.Down("network/rate") {
 			if ok, retry := limiter.Allow(rec.Addr, rec.Now()); !ok {
+				if r.ProtoMajor == 1 { // what follows on the connection is not read either
+					w.Header()["Connection"] = []string{"close"}
+				}
 				return &proxy.Refusal{Status: http.StatusTooManyRequests, Control: "network/rate",
 					Reason: "too many requests from your address", Retry: int(math.Ceil(retry.Seconds()))}
 			}

@@ -80,18 +80,18 @@ const (
 
 func probeKnownHost(ctx context.Context, t *perimeter.Target) error {
 	host := t.Host()
-	edge := t.Address(plan.Internet, 443)
-	literal, _, _ := net.SplitHostPort(edge)
-	if strings.Contains(literal, ":") {
-		literal = "[" + literal + "]"
-	}
 	attacks := []perimeter.Attack{
 		{Name: "another site's name in Host", Request: perimeter.Request{Host: foreign}},
-		{Name: "the edge's address in Host", Request: perimeter.Request{Host: literal}},
 		{Name: "a name under the site's own", Request: perimeter.Request{Host: "x." + host}},
 		{Name: "the site's name with something behind it", Request: perimeter.Request{Host: host + "." + foreign}},
 		{Name: "another port", Request: perimeter.Request{Host: host + ":1"}},
 		{Name: "another site's name in the request line", Request: perimeter.Request{URI: "https://" + foreign + "/"}},
+	}
+	if literal, _, _ := net.SplitHostPort(t.HTTPSAddress(plan.Internet)); net.ParseIP(literal) != nil {
+		if strings.Contains(literal, ":") {
+			literal = "[" + literal + "]"
+		}
+		attacks = append(attacks, perimeter.Attack{Name: "the edge's address in Host", Request: perimeter.Request{Host: literal}})
 	}
 	for _, h := range t.Plan.Network.Hosts {
 		if name := hostname(canonicalHost(h)); name != hostname(canonicalHost(host)) && net.ParseIP(name) == nil {
@@ -146,7 +146,7 @@ func probeHTTPSOnly(ctx context.Context, t *perimeter.Target) error {
 		}
 	}
 	t.Tried("plain HTTP on port 443")
-	l, err := t.Plain(ctx, plan.Internet, t.Address(plan.Internet, 443))
+	l, err := t.Plain(ctx, plan.Internet, t.HTTPSAddress(plan.Internet))
 	if err != nil {
 		return err
 	}
@@ -173,6 +173,10 @@ func probeHeaderSize(ctx context.Context, t *perimeter.Target) error {
 	if most <= 0 {
 		return errors.New("the plan sets no bound")
 	}
+	uri := t.Plan.Balancer.HealthPath
+	if uri == "" {
+		uri = "/"
+	}
 	a := t.Asker(plan.Internet)
 	defer a.Close()
 	// The server adds a little to its bound, and reads in blocks.
@@ -183,7 +187,7 @@ func probeHeaderSize(ctx context.Context, t *perimeter.Target) error {
 		{"a header of twice the bound", []string{"X-Probe: " + strings.Repeat("a", 2*most+8192)}},
 		{"thousands of short header lines", strings.Split(strings.Repeat("X-Probe: aaaaaaaaaaaaaaaaaaaaa\n", (2*most+8192)/32)+"X-Probe: a", "\n")},
 	} {
-		ok, err := a.Ask(ctx, perimeter.Request{URI: t.Plan.Balancer.HealthPath, Header: []string{"X-Probe: " + strings.Repeat("a", most/8)}})
+		ok, err := a.Ask(ctx, perimeter.Request{URI: uri, Header: []string{"X-Probe: " + strings.Repeat("a", most/8)}})
 		if err != nil {
 			return err
 		}
@@ -195,7 +199,7 @@ func probeHeaderSize(ctx context.Context, t *perimeter.Target) error {
 		if err != nil {
 			return err
 		}
-		sent := l.Send("GET " + t.Plan.Balancer.HealthPath + " HTTP/1.1\r\nHost: " + t.Host() + "\r\n" + strings.Join(x.header, "\r\n") + "\r\n\r\n")
+		sent := l.Send("GET " + uri + " HTTP/1.1\r\nHost: " + t.Host() + "\r\n" + strings.Join(x.header, "\r\n") + "\r\n\r\n")
 		ans, err := l.Next(http.MethodGet, 8*time.Second)
 		l.Close()
 		switch {

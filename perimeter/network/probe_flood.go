@@ -21,6 +21,15 @@ const maxFlood = 2000
 // method before anything else.
 var knock = perimeter.Request{Method: http.MethodTrace, URI: "/"}
 
+// flooder is where floods come from: an address of their own, or for a site
+// elsewhere this machine's only one, which then cannot also be another visitor.
+func flooder(t *perimeter.Target) string {
+	if t.Site == nil {
+		return plan.Internet
+	}
+	return perimeter.Crowd
+}
+
 func probeConnections(ctx context.Context, t *perimeter.Target) error {
 	most := t.Plan.Network.MaxConnsPerIP
 	if most <= 0 || most > maxFlood {
@@ -30,7 +39,8 @@ func probeConnections(ctx context.Context, t *perimeter.Target) error {
 		return fmt.Errorf("the plan allows %d connections in all and %d of one address: nobody else would get in during the probe", total, most)
 	}
 	const more = 5
-	address := t.Address(perimeter.Crowd, 443)
+	from := flooder(t)
+	address := t.HTTPSAddress(from)
 	var mu sync.Mutex
 	var lines []*perimeter.Line
 	defer func() {
@@ -40,7 +50,7 @@ func probeConnections(ctx context.Context, t *perimeter.Target) error {
 	}()
 	t.Tried("%d connections from one address, %d more than the bound", most+more, more)
 	open := func() error {
-		l, err := t.Plain(ctx, perimeter.Crowd, address)
+		l, err := t.Plain(ctx, from, address)
 		mu.Lock()
 		defer mu.Unlock()
 		if err == nil {
@@ -79,10 +89,15 @@ func probeConnections(ctx context.Context, t *perimeter.Target) error {
 			}
 		})
 	}
-	t.Tried("a visitor's request meanwhile")
-	a := t.Asker(plan.Internet)
-	defer a.Close()
-	ans, err := a.Ask(ctx, knock)
+	var ans *perimeter.Answer
+	var err error
+	others := from != plan.Internet
+	if others {
+		t.Tried("a visitor's request meanwhile")
+		a := t.Asker(plan.Internet).Flood()
+		defer a.Close()
+		ans, err = a.Ask(ctx, knock)
+	}
 	wg.Wait()
 	over := int(cut.Load() + failed.Load())
 	switch {
@@ -97,11 +112,13 @@ func probeConnections(ctx context.Context, t *perimeter.Target) error {
 	default:
 		t.Saw("%d of %d were closed at once", over, most+more)
 	}
-	if err != nil {
+	switch {
+	case !others:
+	case err != nil:
 		t.Broken("meanwhile a visitor could not connect: %v", err)
-		return nil
+	default:
+		t.Saw("meanwhile a visitor → %s", ans)
 	}
-	t.Saw("meanwhile a visitor → %s", ans)
 	return nil
 }
 
@@ -120,7 +137,7 @@ func probeRate(ctx context.Context, t *perimeter.Target) error {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			a := t.Asker(perimeter.Crowd)
+			a := t.Asker(flooder(t)).Flood()
 			defer a.Close()
 			for refused.Load() == 0 && ctx.Err() == nil && asked.Add(1) <= limit {
 				ans, err := a.Ask(ctx, knock)
@@ -153,6 +170,9 @@ func probeRate(ctx context.Context, t *perimeter.Target) error {
 			t.Broken("the refusal says Retry-After %q, want seconds", evidence.Header.Get("Retry-After"))
 		}
 		t.Saw("after about %d requests → %s, again in %s s", asked.Load(), evidence, evidence.Header.Get("Retry-After"))
+	}
+	if t.Site == nil {
+		return nil
 	}
 	t.Tried("a visitor's request meanwhile")
 	a := t.Asker(plan.Internet)

@@ -46,6 +46,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "vpc/internet-to-database",
+		Applies: hasDatabase,
 		Doc:     "Nobody outside reaches the database, on any port.",
 		Why:     "A database that can be dialled can be guessed at, and a stolen password is enough.",
 		Vantage: perimeter.Internet,
@@ -59,6 +60,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "vpc/database-dials-nothing",
+		Applies: hasDatabase,
 		Doc:     "The database opens no connection: to no instance, not to the edge, the machine or the outside.",
 		Why:     "Rows that were read by an injected query leave through a connection that the server opens.",
 		Vantage: perimeter.InDatabase,
@@ -279,3 +281,5 @@ func loopback(ctx context.Context, t *perimeter.Target) error {
 	}
 	return t.Refused(ctx, perimeter.Own, places...)
 }
+
+func hasDatabase(p *plan.Plan) bool { return p.Database.Present() }
