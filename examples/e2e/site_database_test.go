@@ -53,6 +53,7 @@ INSERT INTO notes VALUES (1, 'from the dump');
 	if _, err := os.Stat(data); err != nil {
 		t.Fatalf("the database after a refused deletion: %v", err)
 	}
+	must(t, os.WriteFile(filepath.Join(s.State(), "files/index.html"), []byte("static now"), 0o644))
 	s.start(t, "--yes")
 	if _, err := os.Stat(data); err == nil {
 		t.Error("the database is still there")
