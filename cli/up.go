@@ -55,11 +55,11 @@ deleted only with --yes; without it nothing is touched and the exit code is 4.`,
 				}
 			}
 			err = local.Up(c.Context(), p, o)
-			if errors.Is(err, local.ErrApproval) {
-				return &exitError{ExitApproval, err}
-			}
 			if err != nil && pipe != nil {
 				pipe.Encode(local.Step{Part: "site", State: "failed", Text: err.Error()})
+			}
+			if errors.Is(err, local.ErrApproval) {
+				return &exitError{ExitApproval, err}
 			}
 			return err
 		},
@@ -115,17 +115,10 @@ func upDetached(c *cobra.Command, p *plan.Plan, args []string) error {
 	for {
 		var st local.Step
 		if err := dec.Decode(&st); err != nil {
-			err = child.Wait()
-			code := ExitFailed
-			var e *exec.ExitError
-			if errors.As(err, &e) {
-				code = e.ExitCode()
-			}
-			return &exitError{code, fmt.Errorf("the site did not start; what happened is in %s/supervisor.log", s.Logs())}
+			return &exitError{exitCode(child.Wait()), fmt.Errorf("the site did not start; what happened is in %s/supervisor.log", s.Logs())}
 		}
 		if st.State == "failed" && st.Part == "site" {
-			child.Wait()
-			return errors.New(st.Text)
+			return &exitError{exitCode(child.Wait()), errors.New(st.Text)}
 		}
 		printStep(c.ErrOrStderr(), st)
 		if st.State == "ready" {
@@ -133,6 +126,14 @@ func upDetached(c *cobra.Command, p *plan.Plan, args []string) error {
 			return nil
 		}
 	}
+}
+
+// exitCode is the one that an ended process had.
+func exitCode(err error) int {
+	if e, ok := errors.AsType[*exec.ExitError](err); ok && e.ExitCode() > 0 {
+		return e.ExitCode()
+	}
+	return ExitFailed
 }
 
 // notes prints what the reading of the configuration replaced or kept for AWS.

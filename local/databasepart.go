@@ -36,6 +36,13 @@ func (h *hub) hasDatabase() bool {
 	return d.Present()
 }
 
+// unwantedDatabase says whether there is one that the plan asks to delete. It is
+// started once more, to be dumped.
+func (h *hub) unwantedDatabase() bool {
+	_, err := os.Stat(h.State.Database())
+	return h.Plan.Database.Config == plan.DBNone && err == nil
+}
+
 // A toolRunner runs a database program to its end in a throw-away sandbox that
 // has no network.
 type toolRunner struct{ hub *hub }
@@ -225,11 +232,11 @@ func (db *databasePart) start() (supervise.Process, error) {
 // deleteDatabase does what dbConfig none asks for: it dumps the database that an
 // earlier run made, and deletes it, after approval.
 func (h *hub) deleteDatabase(ctx context.Context) error {
-	if _, err := os.Stat(h.State.Database()); errors.Is(err, os.ErrNotExist) {
+	if !h.unwantedDatabase() {
 		return nil
 	}
 	if h.Plan.Database.Protect {
-		return fmt.Errorf("deleting the database: it is protected (preventDeletion); set that to no first, and then run up again")
+		return fmt.Errorf("deleting the database: it is protected; set database.protect to false (preventDeletion=no) first, and then run up again")
 	}
 	if !h.Approve {
 		return fmt.Errorf("%w: the configuration says that the site has no database, but there is one in %s; it would be dumped and then deleted; approve it with: ringwall up --yes", ErrApproval, h.State.Database())
@@ -245,9 +252,8 @@ func (h *hub) deleteDatabase(ctx context.Context) error {
 	if err := h.database.server.Delete(dump); err != nil {
 		return err
 	}
-	h.step(Step{Part: "database", State: "note", Text: "deleted; its dump is " + dump})
 	h.setDatabase(nil)
-	return os.Remove(h.State.Database())
+	return os.RemoveAll(h.State.Database()) // what is left are empty directories
 }
 
 func (db *databasePart) secret(tier string) (plan.Secret, error) {

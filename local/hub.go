@@ -240,7 +240,7 @@ func (h *hub) layNetwork() error {
 			hosts = append(hosts, x)
 		}
 	}
-	if h.hasDatabase() {
+	if h.hasDatabase() || h.unwantedDatabase() {
 		hosts = append(hosts, one(plan.NodeDatabase, plan.NodeDatabase, p.VPC.Database))
 	}
 	hosts = append(hosts, downHosts(p)...)

@@ -76,7 +76,11 @@ func (s *server) serveNamed(w http.ResponseWriter, r *http.Request, q *question,
 		return s.app(w, r, &script)
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
+		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}
 		return &proxy.Refusal{Status: http.StatusMethodNotAllowed, Control: ctlPath, Reason: "a file can only be read"}
 	}
 	f, err := s.root.Open(name)
