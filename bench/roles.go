@@ -20,8 +20,11 @@ import (
 	"os/exec"
 	"sync"
 
+	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/internal/tlsca"
 	"github.com/ringwall/ringwall/internal/vnet"
+	"github.com/ringwall/ringwall/perimeter/host"
+	"github.com/ringwall/ringwall/plan"
 )
 
 // Roles of this program when it is executed again.
@@ -113,6 +116,19 @@ func runHop() error {
 	return srv.ServeTLS(l, "", "")
 }
 
+// appSpec is what a site's app of kind command may see and do.
+func appSpec(network *os.File) sandbox.Spec {
+	p := &plan.Plan{Kind: plan.Command}
+	spec := sandbox.Spec{Name: "bare-app", Args: []string{"/bench", "@app"}, Env: []string{"PORT=9000"}, Net: network, Cgroup: "ringwall/bench-bare"}
+	if os.Getuid() == 0 && os.Getenv("BENCH_ROOT") != "" {
+		spec.UID = 1
+	}
+	host.Allow(p, &plan.Tier{Name: plan.Fleet, Limits: plan.Limits{CPU: 100}}, &spec)
+	self, _ := os.Readlink("/proc/self/exe")
+	spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: self, Target: "/bench", Exec: true})
+	return spec
+}
+
 type bufs struct{ p sync.Pool }
 
 func (b *bufs) Get() []byte {
@@ -187,9 +203,14 @@ func runBare() error {
 		return err
 	}
 	hops := pids
-	if err := start(hosts[1], nil, "@app", "PORT=9000"); err != nil {
+	// The app is the same in both: in a sandbox, with its limits.
+	app, err := sandbox.Start(appSpec(hosts[1].File()))
+	if err != nil {
 		return err
 	}
+	go app.Wait()
+	defer app.Wait()
+	defer app.Kill()
 	if err := json.NewEncoder(os.Stdout).Encode(hops); err != nil {
 		return err
 	}
