@@ -15,8 +15,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/ringwall/ringwall/internal/sandbox"
 )
 
 const usage = `usage: go run ./bench [flags] [up|cpu|memory|waf|all]...
@@ -72,7 +70,6 @@ func init() {
 }
 
 func main() {
-	sandbox.Init()
 	if len(os.Args) > 1 {
 		if role := roles[os.Args[1]]; role != nil {
 			if err := role(); err != nil {
