@@ -77,10 +77,11 @@ func endWithStdin() {
 type bareHop struct {
 	Listen, Target string
 	Cert, Key      string // PEM; with them the listener is descriptor 3
+	Pool           bool   // answers are copied through kept buffers
 }
 
 // runHop is a reverse proxy as a Go programmer writes one: the standard
-// library's, with connections and buffers kept.
+// library's, with connections kept.
 func runHop() error {
 	var h bareHop
 	if err := json.Unmarshal([]byte(os.Getenv("BENCH_HOP")), &h); err != nil {
@@ -93,9 +94,12 @@ func runHop() error {
 	tr := http.DefaultTransport.(*http.Transport).Clone()
 	tr.Proxy = nil
 	tr.MaxIdleConnsPerHost = 256
-	srv := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: &httputil.ReverseProxy{Transport: tr, ErrorLog: log.New(io.Discard, "", 0),
-		BufferPool: &bufs{},
-		Rewrite:    func(p *httputil.ProxyRequest) { p.SetURL(u); p.SetXForwarded(); p.Out.Host = p.In.Host }}}
+	rp := &httputil.ReverseProxy{Transport: tr, ErrorLog: log.New(io.Discard, "", 0),
+		Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(u); p.SetXForwarded(); p.Out.Host = p.In.Host }}
+	if h.Pool {
+		rp.BufferPool = &bufs{}
+	}
+	srv := &http.Server{ErrorLog: rp.ErrorLog, Handler: rp}
 	endWithStdin()
 	if h.Cert == "" {
 		l, err := net.Listen("tcp", h.Listen)
@@ -193,6 +197,7 @@ func runBare() error {
 		return nil
 	}
 	hop := func(h *vnet.Host, listener *os.File, spec bareHop) error {
+		spec.Pool = os.Getenv("BENCH_POOL") != ""
 		b, _ := json.Marshal(spec)
 		return start(h, listener, "@hop", "BENCH_HOP="+string(b))
 	}
