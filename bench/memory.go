@@ -77,7 +77,7 @@ func runMemory(ctx context.Context, s *settings) (*report, error) {
 		return nil, fmt.Errorf("sampling: the load of %v was too short for one sample", s.load)
 	}
 
-	r := &report{title: "Memory", head: []string{"process", "idle", "under load (median)", "largest", "at the end"},
+	r := &report{head: []string{"process", "idle", "under load (median)", "largest", "at the end"},
 		how: []string{fmt.Sprintf("The notice board with one admin and two fleet instances, the WAF on, under load for %v: %d requests of visitors and administrators (pages, search, pictures, comments, uploads of 50 KB, attacks; %d were refused or not found). "+
 			"The figures are PSS of all Ringwall processes, sampled %d times; apps and database are not in them.", s.load, asked, other, len(samples))}}
 	row := func(name string, get func(map[string]int64) int64) {

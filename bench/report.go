@@ -67,18 +67,34 @@ func (r *report) print(w io.Writer) {
 	}
 }
 
-// writeResults writes the reports of this run with the machine they were made on.
+const preamble = "# Figures\n\nMade by `make bench`, or one part with `go run ./bench -write cpu`. Ratios of one run mean something; absolute figures move with the machine.\n"
+
+// writeResults puts the reports of this run in the file of results, each with
+// the machine it was made on, in the place of an older one of the same title.
 func writeResults(name string, reports []*report) error {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Figures\n\nMade by `make bench` (`go run ./bench -write %s`). Ratios of one run mean something; absolute figures move with the machine.\n\n",
-		strings.Join(os.Args[1:], " "))
-	for _, l := range machine() {
-		fmt.Fprintf(&b, "- %s\n", l)
+	old, err := os.ReadFile(name)
+	if err != nil && !os.IsNotExist(err) {
+		return fmt.Errorf("reading the older results: %w", err)
+	}
+	sections := map[string]string{}
+	for part := range strings.SplitSeq("\n"+string(old), "\n## ") {
+		title, _, _ := strings.Cut(part, "\n")
+		sections[title] = strings.TrimRight("\n## "+part, "\n") + "\n"
 	}
 	for _, r := range reports {
+		var b bytes.Buffer
 		r.print(&b)
+		fmt.Fprintln(&b)
+		for _, l := range machine() {
+			fmt.Fprintf(&b, "- %s\n", l)
+		}
+		sections[r.title] = b.String()
 	}
-	if err := os.WriteFile(name, b.Bytes(), 0o644); err != nil {
+	out := preamble
+	for _, b := range benches {
+		out += sections[b.title]
+	}
+	if err := os.WriteFile(name, []byte(out), 0o644); err != nil {
 		return fmt.Errorf("writing the results: %w; run this from the top directory of the project", err)
 	}
 	return nil

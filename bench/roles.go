@@ -20,8 +20,11 @@ import (
 	"os/exec"
 	"sync"
 
+	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/internal/tlsca"
 	"github.com/ringwall/ringwall/internal/vnet"
+	"github.com/ringwall/ringwall/perimeter/host"
+	"github.com/ringwall/ringwall/plan"
 )
 
 // Roles of this program when it is executed again.
@@ -74,10 +77,11 @@ func endWithStdin() {
 type bareHop struct {
 	Listen, Target string
 	Cert, Key      string // PEM; with them the listener is descriptor 3
+	Pool           bool   // answers are copied through kept buffers
 }
 
 // runHop is a reverse proxy as a Go programmer writes one: the standard
-// library's, with connections and buffers kept.
+// library's, with connections kept.
 func runHop() error {
 	var h bareHop
 	if err := json.Unmarshal([]byte(os.Getenv("BENCH_HOP")), &h); err != nil {
@@ -90,9 +94,12 @@ func runHop() error {
 	tr := http.DefaultTransport.(*http.Transport).Clone()
 	tr.Proxy = nil
 	tr.MaxIdleConnsPerHost = 256
-	srv := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: &httputil.ReverseProxy{Transport: tr, ErrorLog: log.New(io.Discard, "", 0),
-		BufferPool: &bufs{},
-		Rewrite:    func(p *httputil.ProxyRequest) { p.SetURL(u); p.SetXForwarded(); p.Out.Host = p.In.Host }}}
+	rp := &httputil.ReverseProxy{Transport: tr, ErrorLog: log.New(io.Discard, "", 0),
+		Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(u); p.SetXForwarded(); p.Out.Host = p.In.Host }}
+	if h.Pool {
+		rp.BufferPool = &bufs{}
+	}
+	srv := &http.Server{ErrorLog: rp.ErrorLog, Handler: rp}
 	endWithStdin()
 	if h.Cert == "" {
 		l, err := net.Listen("tcp", h.Listen)
@@ -111,6 +118,19 @@ func runHop() error {
 	}
 	srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}}
 	return srv.ServeTLS(l, "", "")
+}
+
+// appSpec is what a site's app of kind command may see and do.
+func appSpec(network *os.File) sandbox.Spec {
+	p := &plan.Plan{Kind: plan.Command}
+	spec := sandbox.Spec{Name: "bare-app", Args: []string{"/bench", "@app"}, Env: []string{"PORT=9000"}, Net: network, Cgroup: "ringwall/bench-bare"}
+	if os.Getuid() == 0 && os.Getenv("BENCH_ROOT") != "" {
+		spec.UID = 1
+	}
+	host.Allow(p, &plan.Tier{Name: plan.Fleet, Limits: plan.Limits{CPU: 100}}, &spec)
+	self, _ := os.Readlink("/proc/self/exe")
+	spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: self, Target: "/bench", Exec: true})
+	return spec
 }
 
 type bufs struct{ p sync.Pool }
@@ -177,6 +197,7 @@ func runBare() error {
 		return nil
 	}
 	hop := func(h *vnet.Host, listener *os.File, spec bareHop) error {
+		spec.Pool = os.Getenv("BENCH_POOL") != ""
 		b, _ := json.Marshal(spec)
 		return start(h, listener, "@hop", "BENCH_HOP="+string(b))
 	}
@@ -187,9 +208,14 @@ func runBare() error {
 		return err
 	}
 	hops := pids
-	if err := start(hosts[1], nil, "@app", "PORT=9000"); err != nil {
+	// The app is the same in both: in a sandbox, with its limits.
+	app, err := sandbox.Start(appSpec(hosts[1].File()))
+	if err != nil {
 		return err
 	}
+	go app.Wait()
+	defer app.Wait()
+	defer app.Kill()
 	if err := json.NewEncoder(os.Stdout).Encode(hops); err != nil {
 		return err
 	}

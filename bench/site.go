@@ -26,7 +26,6 @@ type site struct {
 	bin, dir        string
 	visitor, office string // the doors' addresses
 	cmd             *exec.Cmd
-	steps           []local.Step
 	out             strings.Builder
 }
 

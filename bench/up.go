@@ -13,7 +13,7 @@ import (
 )
 
 func runUp(ctx context.Context, s *settings) (*report, error) {
-	r := &report{title: "From up to the first answer", head: []string{"site", "first answer (median)", "fastest", "slowest", "sandboxes", "set up one by one", "with at least one in set-up"},
+	r := &report{head: []string{"site", "first answer (median)", "fastest", "slowest", "sandboxes", "set up one by one", "with at least one in set-up"},
 		how: []string{fmt.Sprintf("`ringwall up` of a built site whose database is initialised, %d times after a first run that is not counted: from the start of the process to the "+
 			"first 200 over TLS at the visitor's door, asked every 2 ms. A sandbox's set-up is from the request for it to the program's exec; the last column is the time in which at least one was being set up, more than their part of the longest path.", s.upRounds())}}
 	board, err := boardConfig("")
