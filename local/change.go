@@ -158,7 +158,6 @@ func (h *hub) takeDown(ctx context.Context, ids []string) error {
 			return err
 		}
 	}
-	h.front.part.Kill()
 	h.mu.Lock()
 	all := slices.Clone(h.instances)
 	h.mu.Unlock()
@@ -172,7 +171,12 @@ func (h *hub) takeDown(ctx context.Context, ids []string) error {
 			i.app.Kill()
 		}
 	}
-	time.Sleep(100 * time.Millisecond)
+	for before := h.front.part.Status(); h.front.part.Status() == before; time.Sleep(time.Millisecond) {
+		h.front.part.Kill()
+	}
+	for h.front.lastHeard().IsZero() && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
 	return h.awaitHealthy(ctx)
 }
 

@@ -267,7 +267,7 @@ func (f *front) stop() {
 
 // awaitHealthy waits until every tier has its least number of healthy instances.
 func (h *hub) awaitHealthy(ctx context.Context) error {
-	told := time.Now()
+	began, told := time.Now(), time.Now()
 	for {
 		waiting := ""
 		var names []string // of the logs of those that are not
@@ -288,7 +288,7 @@ func (h *hub) awaitHealthy(ctx context.Context) error {
 		if waiting == "" {
 			return nil
 		}
-		if time.Since(h.began) > h.startLimit() {
+		if time.Since(began) > h.startLimit() {
 			return fmt.Errorf("waiting for the app to answer GET %s: %s after %v; a slow app may need a larger balancer.startTimeout; all that it said: ringwall logs%s",
 				h.Plan.Balancer.HealthPath, waiting, h.startLimit(), h.lastWords(names...))
 		}

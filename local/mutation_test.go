@@ -25,7 +25,7 @@ import (
 // MUTATE="edge host/no-udp" judges these only.
 func TestMutations(t *testing.T) {
 	tried := map[string]bool{}
-	t.Run("board", func(t *testing.T) { mutate(t, boardWith(t, "walldown"), tried) })
+	t.Run("board", func(t *testing.T) { mutate(t, boardWith(t, "walldown", strict), tried) })
 	t.Run("wordpress", func(t *testing.T) { mutate(t, wordpressWith(t, "walldown"), tried) })
 	for _, j := range verify.Jobs(all.Perimeters) {
 		if !tried[j.Control.ID] && os.Getenv("MUTATE") == "" {
@@ -33,6 +33,13 @@ func TestMutations(t *testing.T) {
 		}
 	}
 }
+
+// strict gives the allow list and the uncached paths something to do.
+const strict = `
+allowed: [192.0.2.0/24, 198.51.100.0/24]
+admins: [192.0.2.1]
+cache: {uncached: ["/search*"]}
+`
 
 func wordpressWith(t *testing.T, tags string) *localtest.Site {
 	t.Helper()
@@ -99,7 +106,7 @@ func mutate(t *testing.T, s *localtest.Site, tried map[string]bool) {
 var fresh = map[string]bool{"database/checksums": true}
 
 func judgeFresh(t *testing.T, id string) (down perimeter.Result) {
-	s := boardWith(t, "walldown")
+	s := boardWith(t, "walldown", "")
 	s.Up("--down", id)
 	err := local.Connect(local.StateOf(s.Dir, s.Name)).Probe(t.Context(), []string{id}, func(r perimeter.Result) { down = r })
 	if err != nil {

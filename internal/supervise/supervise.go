@@ -51,6 +51,7 @@ type Part struct {
 	mu     sync.Mutex
 	status Status
 	proc   Process
+	asked  bool // its end was asked for, and is no failure
 	stop   chan struct{}
 	once   sync.Once
 	done   chan struct{}
@@ -98,9 +99,12 @@ func (p *Part) keep(proc Process) {
 			p.set(Stopped, 0, "")
 			return
 		}
-		if time.Since(began) > 10*time.Second {
+		p.mu.Lock()
+		if p.asked || time.Since(began) > 10*time.Second {
 			pause = 0
 		}
+		p.asked = false
+		p.mu.Unlock()
 		for {
 			p.wait(pause, err)
 			select {
@@ -172,10 +176,11 @@ func (p *Part) Status() Status {
 	return p.status
 }
 
-// Kill ends the present process at once; it is started again.
+// Kill ends the present process at once; it is started again without a pause.
 func (p *Part) Kill() {
 	p.mu.Lock()
 	proc := p.proc
+	p.asked = true
 	p.mu.Unlock()
 	if proc != nil {
 		proc.Kill()
@@ -187,6 +192,7 @@ func (p *Part) Kill() {
 func (p *Part) Restart() {
 	p.mu.Lock()
 	proc, before := p.proc, p.status.Restarts
+	p.asked = true
 	p.mu.Unlock()
 	if proc == nil {
 		return
