@@ -3,6 +3,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -269,7 +270,7 @@ func (f *front) stop() {
 func (h *hub) awaitHealthy(ctx context.Context) error {
 	told := time.Now()
 	for {
-		waiting := ""
+		waiting, unwell := "", ""
 		var names []string // of the logs of those that are not
 		st := h.front.status()
 		for _, t := range h.Plan.Tiers {
@@ -278,11 +279,15 @@ func (h *hub) awaitHealthy(ctx context.Context) error {
 				if b.Tier == t.Name && st.Healthy[b.Name] {
 					n++
 				} else if b.Tier == t.Name {
+					unwell = cmp.Or(st.Unwell[b.Name], unwell)
 					names = append(names, strings.ReplaceAll(b.Name, "/", "-")+".log")
 				}
 			}
 			if n < t.Min {
 				waiting = fmt.Sprintf("%s has %d of %d healthy instances", t.Name, n, t.Min)
+				if unwell != "" {
+					waiting += ": " + unwell
+				}
 			}
 		}
 		if waiting == "" {
@@ -294,7 +299,7 @@ func (h *hub) awaitHealthy(ctx context.Context) error {
 		}
 		if time.Since(told) > 5*time.Second {
 			told = time.Now()
-			h.step(Step{Part: "site", State: "note", Text: "waiting: " + waiting})
+			h.step(Step{Part: "site", State: "note", Text: fmt.Sprintf("waiting for GET %s: %s", h.Plan.Balancer.HealthPath, waiting)})
 		}
 		select {
 		case <-ctx.Done():
