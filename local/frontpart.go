@@ -259,6 +259,11 @@ func (f *front) healthy(name string) bool { return f.status().Healthy[name] }
 
 func (f *front) stop() {
 	if f.part != nil {
+		if f.lastHeard().IsZero() {
+			// It has only begun and serves nobody. The kernel drops a SIGTERM for the
+			// first process of a namespace that does not listen to it yet.
+			time.AfterFunc(100*time.Millisecond, f.part.Kill)
+		}
 		f.part.Stop()
 	}
 	for _, l := range f.listeners {
