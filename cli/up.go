@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -180,7 +181,20 @@ func printReady(w io.Writer, p *plan.Plan) {
 	if p.Edge.CertFile == "" {
 		fmt.Fprintf(w, "  certificate     signed by %s/ca.pem, which only this site uses\n", s.CA())
 	}
-	fmt.Fprintf(w, "\nTry next:\n  ringwall probe %s\n  curl -k '%s?q=1%%27%%20OR%%20%%271%%27=%%271'\n  ringwall explain <request id of its refusal>\n\n", p.Site(), visitor)
+	fmt.Fprintf(w, "\nTry next:\n  %s\n  curl -k '%s?q=1%%27%%20OR%%20%%271%%27=%%271'\n  %s\n\n",
+		again("probe "+p.Site()), visitor, again("explain <request id of its refusal>"))
+}
+
+// again is a command as it is typed where this one was typed.
+func again(what string) string {
+	name := "ringwall"
+	if strings.Contains(os.Args[0], "/") {
+		name = os.Args[0]
+	}
+	if file != "" {
+		what += " -c " + file
+	}
+	return name + " " + what
 }
 
 // seconds is a duration as people read it.

@@ -178,9 +178,11 @@ func (f *frontRole) report() {
 	var told map[string]bool
 	var at time.Time
 	for ; ; time.Sleep(look) {
-		s := frontState{Healthy: map[string]bool{}, Tiers: map[string]tierState{}}
+		s := frontState{Healthy: map[string]bool{}, Unwell: map[string]string{}, Tiers: map[string]tierState{}}
 		for _, h := range f.balancer.Health() {
-			s.Healthy[h.Name] = h.Up && !h.Draining
+			if s.Healthy[h.Name] = h.Up && !h.Draining; !h.Up && h.Unwell != "" {
+				s.Unwell[h.Name] = h.Unwell
+			}
 		}
 		if maps.Equal(s.Healthy, told) && time.Since(at) < tell {
 			continue

@@ -132,14 +132,14 @@ func TestSiteBoard(t *testing.T) {
 
 	t.Run("database", func(t *testing.T) {
 		for _, c := range []struct{ tier, sql, want string }{
-			{"fleet", "SELECT count(*) FROM board_posts", "1"},
+			{"fleet", "SELECT 'rows', count(*) > 0 FROM board_posts", "rows|t"},
 			{"fleet", "SELECT * FROM board_admins", "permission denied"},
 			{"fleet", "UPDATE board_posts SET title = 'x'", "permission denied"},
 			{"fleet", "DELETE FROM board_comments", "permission denied"},
 			{"fleet", "CREATE TABLE x (y int)", "permission denied"},
 			{"fleet", "COPY board_posts TO PROGRAM 'id'", "must be superuser"},
 			{"fleet", "SELECT pg_read_file('/etc/passwd')", "permission denied"},
-			{"admin", "UPDATE board_posts SET title = title", "UPDATE 1"},
+			{"admin", "UPDATE board_posts SET title = title", "UPDATE "},
 			{"admin", "SELECT pg_read_file('/etc/passwd')", "permission denied"},
 			{"admin", "CREATE ROLE x SUPERUSER", "must be superuser"},
 		} {

@@ -32,6 +32,7 @@ func nodeREDSite(t *testing.T) (*site, *localtest.Running) {
 	s := &site{Site: localtest.New(t, localtest.Build(t, "cmd/ringwall", ""), "nodered-dev", read(t, "../node-red/ringwall.yaml"),
 		map[string]string{"site/flows.json": string(flows)})}
 	s.Env = append(s.Env, "RINGWALL_HOST_PROGRAMS="+nodeModules(t))
+	s.User = "nobody" // as people run it: without root
 	return s, s.start(t)
 }
 

@@ -23,7 +23,8 @@ type backend struct {
 	inFlight  atomic.Int64
 	up        atomic.Bool
 	draining  atomic.Bool
-	misses    int // failed health requests in a row; of the health loop alone
+	unwell    atomic.Value // string: what is wrong, by the last health request
+	misses    int          // failed health requests in a row; of the health loop alone
 	idle      chan struct{}
 	cancel    context.CancelFunc
 
@@ -280,7 +281,9 @@ func (b *Balancer) watch(ctx context.Context, be *backend) {
 	}
 	for {
 		wait := interval
-		if b.healthy(ctx, client, be) || perimeter.Down("balancer/health") {
+		unwell := b.unwell(ctx, client, be)
+		be.unwell.Store(unwell)
+		if unwell == "" || perimeter.Down("balancer/health") {
 			be.misses = 0
 			if !be.up.Swap(true) {
 				b.mu.Lock()
@@ -305,23 +308,27 @@ func (b *Balancer) watch(ctx context.Context, be *backend) {
 	}
 }
 
-func (b *Balancer) healthy(ctx context.Context, client *http.Client, be *backend) bool {
+// unwell asks an instance for its health and says what is wrong with the answer.
+func (b *Balancer) unwell(ctx context.Context, client *http.Client, be *backend) string {
 	path := b.p.Balancer.HealthPath
 	if path == "" {
 		path = "/"
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://instance"+path, nil)
 	if err != nil {
-		return false
+		return err.Error()
 	}
 	req.Host = b.p.Network.Host
 	req.Header.Set(HeaderHealth, be.Name)
 	req.Header.Set("X-Forwarded-Proto", "https")
 	resp, err := client.Do(req)
 	if err != nil {
-		return false
+		return "no answer"
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
 	_ = resp.Body.Close()
-	return resp.StatusCode >= 200 && resp.StatusCode < 400
+	if resp.StatusCode < 200 || resp.StatusCode >= 400 {
+		return "the answer is " + resp.Status
+	}
+	return ""
 }
