@@ -28,6 +28,9 @@ func (s State) AdminFile() string { return s.path("secrets", "admin.json") }
 func (h *hub) adminLogin() (login, error) {
 	l := login{Username: "admin"}
 	err := people.Ensure(h.State.Secrets(), "admin.json", &l, func() { l.Password = people.NewSecret()[:24] })
+	if err == nil && (l.Username == "" || len(l.Password) < 16) {
+		err = people.Damaged(h.State.Secrets(), "admin.json")
+	}
 	return l, err
 }
 
