@@ -43,7 +43,7 @@ func TestDamagedState(t *testing.T) {
 		{"ca/ca.key", "garbage", []string{"/ca", "remove ca.key"}, true},
 		{"ca/ca.pem", "", []string{"/ca", "remove ca.key and ca.pem"}, false},
 		{"database/server/PG_VERSION", "", []string{"database/server", "move the directory away"}, true},
-		{"database/server/global/pg_control", "-", []string{"database", "ended 3 times", "ringwall logs database", "last lines of database.log", "pg_control", "database.snapshot"}, true},
+		{"database/server/global/pg_control", "garbage", []string{"database", "ended 3 times", "ringwall logs database", "last lines of database.log", "pg_control", "database.snapshot"}, true},
 	} {
 		if !c.short && !full() {
 			continue
