@@ -26,6 +26,9 @@ type login struct {
 func (h *hub) adminLogin() (login, error) {
 	l := login{Username: "admin"}
 	err := people.Ensure(h.State.Secrets(), "admin.json", &l, func() { l.Password = people.NewSecret()[:24] })
+	if err == nil && (l.Username == "" || len(l.Password) < 16) {
+		err = people.Damaged(h.State.Secrets(), "admin.json")
+	}
 	return l, err
 }
 

@@ -185,6 +185,8 @@ func (h *hub) watch(ctx context.Context) {
 	go h.watchLoad(ctx)
 	go h.watchTree(ctx)
 	go h.watchClockwork(ctx)
+	go h.watchDisk(ctx)
+	go h.watchCertificate(ctx)
 }
 
 // watchLoad adds a fleet instance when the load asks for one, and takes one away

@@ -167,7 +167,7 @@ func (h *hub) openDatabase(ctx context.Context) error {
 	if h.Plan.Database.Engine == plan.Postgres {
 		term = syscall.SIGINT // fast shutdown: ends sessions, writes a checkpoint
 	}
-	db.part = &supervise.Part{Name: "database", Note: h.note, Grace: 30 * time.Second, Term: term,
+	db.part = &supervise.Part{Name: "database", Note: h.note, Grace: 30 * time.Second, Term: term, Again: termAgain,
 		Start: func() (supervise.Process, error) { return db.start() }}
 	h.setDatabase(db)
 	if err := db.part.Run(); err != nil {
@@ -182,7 +182,8 @@ func (h *hub) openDatabase(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return fmt.Errorf("%w; all that it said: ringwall logs database%s", err, h.lastWords("database.log"))
+		return fmt.Errorf("%w; if its files are damaged, move %s away and start from a dump (database.snapshot); all that it said: ringwall logs database%s",
+			err, h.State.Database(), h.lastWords("database.log"))
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/ringwall/ringwall/examples/e2e"
+	"github.com/ringwall/ringwall/internal/supervise"
 	"github.com/ringwall/ringwall/local"
 	"github.com/ringwall/ringwall/local/localtest"
 )
@@ -486,7 +487,10 @@ func kill(t *testing.T, pid int, sig syscall.Signal) time.Time {
 	return time.Now()
 }
 
-type instanceStatus = local.InstanceStatus
+type (
+	instanceStatus = local.InstanceStatus
+	part           = supervise.Status
+)
 
 func cmdline(pid int) string {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))

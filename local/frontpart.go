@@ -62,7 +62,7 @@ type frontConfig struct {
 func (h *hub) startFront(ctx context.Context) error {
 	began := time.Now()
 	f := &front{hub: h}
-	f.part = &supervise.Part{Name: "edge", Note: h.note, Start: f.start}
+	f.part = &supervise.Part{Name: "edge", Note: h.note, Again: termAgain, Start: f.start}
 	h.mu.Lock()
 	h.front = f
 	h.mu.Unlock()
@@ -320,5 +320,8 @@ func (h *hub) startLimit() time.Duration { return h.Plan.Balancer.StartTimeout }
 func (h *hub) originSecrets() ([2]string, error) {
 	var s [2]string
 	err := people.Ensure(h.State.Secrets(), "origin.json", &s, func() { s[0] = people.NewSecret() })
+	if err == nil && len(s[0]) < 32 {
+		err = people.Damaged(h.State.Secrets(), "origin.json")
+	}
 	return s, err
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/ringwall/ringwall/internal/manifest"
 	"github.com/ringwall/ringwall/internal/supervise"
 	"github.com/ringwall/ringwall/internal/vnet"
 	"github.com/ringwall/ringwall/perimeter"
@@ -140,6 +142,9 @@ var errStopped = errors.New("the site was told to stop")
 // start brings the site up, innermost wall first, and opens the doors when every
 // forbidden flow was tried and refused.
 func (h *hub) start(ctx context.Context) error {
+	if err := h.checkState(); err != nil {
+		return err
+	}
 	if err := h.layNetwork(); err != nil {
 		return err
 	}
@@ -189,6 +194,22 @@ func (h *hub) start(ctx context.Context) error {
 	h.open = true
 	h.mu.Unlock()
 	return h.front.ask(ctx, order{Open: true})
+}
+
+// checkState reads the small files that the start needs, and makes the missing
+// ones, before anything is started that a damaged one would end again.
+func (h *hub) checkState() error {
+	if _, err := h.originSecrets(); err != nil {
+		return err
+	}
+	if _, err := h.adminLogin(); err != nil {
+		return err
+	}
+	_, err := manifest.Load(h.State.path("manifest.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // ground makes the hub's own surroundings: private mounts and a /proc of its own

@@ -114,7 +114,7 @@ func (i *instance) start() (err error) {
 		app := &supervise.Part{Name: i.name + " app", Note: h.note, Grace: h.Plan.Balancer.DrainTimeout,
 			Start: func() (supervise.Process, error) { return i.startApp() }}
 		if h.Plan.Kind == plan.PHP {
-			app.Term = syscall.SIGQUIT // php-fpm's orderly end
+			app.Term, app.Again = syscall.SIGQUIT, termAgain // php-fpm's orderly end
 		}
 		if err := app.Run(); err != nil {
 			return fmt.Errorf("the app: %w", err)
@@ -123,7 +123,7 @@ func (i *instance) start() (err error) {
 		i.app = app
 		h.mu.Unlock()
 	}
-	agent := &supervise.Part{Name: i.name, Note: h.note,
+	agent := &supervise.Part{Name: i.name, Note: h.note, Again: termAgain,
 		Start: func() (supervise.Process, error) { return i.startAgent() }}
 	if err := agent.Run(); err != nil {
 		return fmt.Errorf("the web server: %w", err)
@@ -156,6 +156,10 @@ func (i *instance) stop() {
 		os.RemoveAll(i.run)
 	}
 }
+
+// termAgain is how soon a process that is the first of its namespace is asked
+// again to end: it may have been asked before it could hear.
+const termAgain = 500 * time.Millisecond
 
 // freshDir makes an empty directory that a class of processes owns.
 func (h *hub) freshDir(dir, class string, mode os.FileMode) error {

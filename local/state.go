@@ -73,18 +73,10 @@ func (s State) Create(site string) error {
 			return fmt.Errorf("%s: %w", doing, err)
 		}
 	}
-	st, err := os.Lstat(s.Dir)
-	if err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-	sys := st.Sys().(*syscall.Stat_t)
-	switch {
-	case !st.IsDir():
-		return fmt.Errorf("%s: it is a %s, want a directory; move it away", doing, st.Mode().Type())
-	case int(sys.Uid) != os.Getuid():
-		return fmt.Errorf("%s: it belongs to user %d, and this is user %d; run as that user, or move it away", doing, sys.Uid, os.Getuid())
-	case st.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("%s: others may enter it (mode %04o, want 0700); mend it with: chmod 700 %s", doing, st.Mode().Perm(), s.Dir)
+	for _, d := range []string{s.Dir, s.Secrets(), s.CA(), s.Audit()} {
+		if err := private(d); err != nil {
+			return fmt.Errorf("%s: %w", doing, err)
+		}
 	}
 	name := s.path("state.json")
 	b, err := os.ReadFile(name)
@@ -103,6 +95,34 @@ func (s State) Create(site string) error {
 		return fmt.Errorf("%s: it holds site %q in layout %d, want site %q in layout %d; move the directory away or use the program that wrote it", doing, f.Site, f.Version, site, stateVersion)
 	}
 	return nil
+}
+
+// private refuses a directory that is not this user's own.
+func private(dir string) error {
+	st, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	sys := st.Sys().(*syscall.Stat_t)
+	switch {
+	case !st.IsDir():
+		return fmt.Errorf("%s is no directory (mode %v); move it away", dir, st.Mode())
+	case int(sys.Uid) != os.Getuid():
+		return fmt.Errorf("%s belongs to user %d, and this is user %d; run as that user, or move it away", dir, sys.Uid, os.Getuid())
+	case st.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("others may enter %[1]s (mode %04[2]o, want 0700); mend it with: chmod 700 %[1]s", dir, st.Mode().Perm())
+	}
+	return nil
+}
+
+// tidy removes what interrupted writes left. The caller holds the lock.
+func (s State) tidy() {
+	for _, d := range []string{s.Dir, s.Secrets(), s.CA()} {
+		left, _ := filepath.Glob(filepath.Join(d, ".new-*"))
+		for _, l := range left {
+			os.Remove(l)
+		}
+	}
 }
 
 // A Lock says that one supervisor owns the state. The kernel lets go of it when

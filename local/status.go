@@ -3,6 +3,7 @@
 package local
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -23,7 +24,7 @@ func (h *hub) status() Status {
 		lost += l.Lost()
 	}
 	h.mu.Unlock()
-	s := Status{Site: h.Plan.Site(), State: state, Since: h.began, Enforced: "full", Notes: h.Plan.Notes}
+	s := Status{Site: h.Plan.Site(), State: state, Since: h.began, Enforced: "full", Notes: slices.Clone(h.Plan.Notes)}
 	if h.Skip != 0 {
 		s.Enforced = "weak: without " + h.Skip.String()
 	}
@@ -55,7 +56,10 @@ func (h *hub) status() Status {
 	slices.SortFunc(s.Instances, func(a, b InstanceStatus) int { return strings.Compare(a.Name, b.Name) })
 	s.Tree = h.treeStatus()
 	if lost > 0 {
-		s.Notes = append(s.Notes, "log lines were lost: the disk is full or failing")
+		s.Notes = append(s.Notes, fmt.Sprintf("log lines were lost (%d bytes): the disk was full or is failing", lost))
+	}
+	if note := h.diskNote(); note != "" {
+		s.Notes = append(s.Notes, note)
 	}
 	return s
 }

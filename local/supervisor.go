@@ -59,6 +59,7 @@ func Up(ctx context.Context, p *plan.Plan, o Options) error {
 		return err
 	}
 	defer lock.Release()
+	s.tidy()
 	var skip sandbox.Layer
 	if o.AllowWeak || p.Host.AllowWeak {
 		if skip, err = missing(ctx); err != nil {

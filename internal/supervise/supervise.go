@@ -45,6 +45,7 @@ type Part struct {
 	Start       func() (Process, error)
 	Grace       time.Duration  // between SIGTERM and SIGKILL; 0: 5 s
 	Term        syscall.Signal // the signal that asks it to end; 0: SIGTERM
+	Again       time.Duration  // send Term again after this time: the first process of a namespace never gets one that comes before its handler; 0: once
 	Note        func(Status)   // called at every change, in order; may be nil
 	First, Most time.Duration  // pauses: after the second failure in a row, and the longest; 0: 50 ms and 10 s
 
@@ -129,12 +130,22 @@ func (p *Part) keep(proc Process) {
 
 // end asks a process to end, and ends it when it does not.
 func (p *Part) end(proc Process, ended <-chan error) {
-	proc.Signal(p.Term)
-	select {
-	case <-ended:
-	case <-time.After(p.Grace):
-		proc.Kill()
-		<-ended
+	grace := time.After(p.Grace)
+	for {
+		proc.Signal(p.Term)
+		var again <-chan time.Time
+		if p.Again > 0 {
+			again = time.After(p.Again)
+		}
+		select {
+		case <-ended:
+			return
+		case <-again:
+		case <-grace:
+			proc.Kill()
+			<-ended
+			return
+		}
 	}
 }
 

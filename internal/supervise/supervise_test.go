@@ -99,6 +99,20 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+func TestStopIsAskedAgain(t *testing.T) {
+	p := &Part{Name: "slow of hearing", Grace: 10 * time.Second, Again: 50 * time.Millisecond,
+		Start: command("n=0; trap 'n=$((n+1))' TERM; while [ $n -lt 2 ]; do sleep 0.02; done")}
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	began := time.Now()
+	p.Stop()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("Stop took %v, want it to ask again", took)
+	}
+}
+
 func TestFirstStartFails(t *testing.T) {
 	want := errors.New("no such program")
 	p := &Part{Name: "missing", Start: func() (Process, error) { return nil, want }}

@@ -176,6 +176,20 @@ func create(dir string, permitted []string, addrs []netip.Addr, now func() time.
 	return &CA{cert: cert, key: key, pem: certPEM, now: now}, nil
 }
 
+// Due says whether the first certificate of a PEM chain is to be replaced: less
+// than a third of its time is left, its time has not begun, or it cannot be read.
+func Due(chain []byte, now time.Time) bool {
+	block, _ := pem.Decode(chain)
+	if block == nil {
+		return true
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return true
+	}
+	return now.Before(c.NotBefore) || now.After(c.NotAfter.Add(-c.NotAfter.Sub(c.NotBefore)/3))
+}
+
 // PEM is the authority's certificate, for those who shall trust it.
 func (ca *CA) PEM() []byte { return bytes.Clone(ca.pem) }
 

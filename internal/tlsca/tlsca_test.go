@@ -98,3 +98,43 @@ func TestIssue(t *testing.T) {
 		}
 	}
 }
+
+// A clock that jumps makes a leaf due; one that is signed then is valid then.
+func TestClockJump(t *testing.T) {
+	now := time.Now()
+	ca, err := openAt(t.TempDir(), []string{"example.com"}, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := now
+	leaf, _, err := ca.Issue([]string{"example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		jump time.Duration
+		due  bool
+	}{
+		{0, false},
+		{-30 * time.Minute, false}, // within what is allowed for clocks that differ
+		{-2 * time.Hour, true},
+		{30 * 24 * time.Hour, false},
+		{61 * 24 * time.Hour, true},
+		{400 * 24 * time.Hour, true},
+	} {
+		now = start.Add(c.jump)
+		if due := Due(leaf, now); due != c.due {
+			t.Errorf("after a jump of %v: got due %v, want %v", c.jump, due, c.due)
+		}
+		if c.jump <= -backdate {
+			continue // before the authority's own time: openAt replaces it
+		}
+		fresh, _, err := ca.Issue([]string{"example.com"})
+		if err != nil || Due(fresh, now) {
+			t.Errorf("after a jump of %v: got a new leaf that is due (%v)", c.jump, err)
+		}
+	}
+	if !Due(nil, start) || !Due([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), start) {
+		t.Error("what is no certificate is not due")
+	}
+}

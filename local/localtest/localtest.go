@@ -31,7 +31,8 @@ import (
 var builds sync.Map // output → *sync.Once with error
 
 // Build compiles a package of this module without cgo, once for a test run, and
-// returns the program's path. tags may be empty.
+// returns the program's path. tags may be empty. With RINGWALL_TEST_RACE set the
+// program itself has the race detector, and Start fails the test for what it finds.
 func Build(t testing.TB, pkg, tags string) string {
 	t.Helper()
 	dir := filepath.Join(os.TempDir(), "ringwall-test-"+strconv.Itoa(os.Getpid()))
@@ -46,8 +47,13 @@ func Build(t testing.TB, pkg, tags string) string {
 			b.(*build).err = err
 			return
 		}
-		c := exec.Command("go", "build", "-tags", tags, "-o", out, "github.com/ringwall/ringwall/"+strings.Trim(pkg, "./"))
-		c.Env = append(os.Environ(), "CGO_ENABLED=0")
+		args := []string{"build", "-tags", tags, "-o", out}
+		env := "CGO_ENABLED=0"
+		if os.Getenv("RINGWALL_TEST_RACE") != "" && strings.Contains(pkg, "cmd/ringwall") {
+			args, env = append(args, "-race"), "CGO_ENABLED=1"
+		}
+		c := exec.Command("go", append(args, "github.com/ringwall/ringwall/"+strings.Trim(pkg, "./"))...)
+		c.Env = append(os.Environ(), env)
 		if text, err := c.CombinedOutput(); err != nil {
 			b.(*build).err = fmt.Errorf("building %s: %w\n%s", pkg, err, text)
 		}
@@ -209,6 +215,11 @@ func (s *Site) Start(args ...string) *Running {
 			s.t.Errorf("the supervisor did not end in 40 s\n%s", r.Out)
 			r.Cmd.Process.Kill()
 			<-r.done
+		}
+		for _, text := range []string{r.Out.String(), s.Logs()} {
+			if i := strings.Index(text, "DATA RACE"); i >= 0 {
+				s.t.Errorf("the program has a race:\n%.6000s", text[i:])
+			}
 		}
 	})
 	return r

@@ -74,7 +74,7 @@ func (s *Server) Secret(tier string) (plan.Secret, error) {
 	case errors.Is(err, os.ErrNotExist):
 		want.Username, want.Password = tier+"_a", newPassword()
 	case err != nil:
-		return plan.Secret{}, err
+		return plan.Secret{}, fmt.Errorf("%w; mend it, or delete the file, and the next start makes new credentials", err)
 	case !slices.Contains([]string{tier + "_a", tier + "_b"}, have.Username):
 		return plan.Secret{}, fmt.Errorf("reading the database credentials of tier %s: %s names another user; remove it, and the next start makes new ones", tier, file)
 	default:

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 
 	"github.com/ringwall/ringwall/internal/durable"
+	"golang.org/x/sys/unix"
 )
 
 // NewSecret makes a secret: 32 random bytes in 43 letters, digits, - and _.
@@ -23,18 +25,36 @@ func NewSecret() string {
 
 // Ensure reads a JSON secret into v, or makes it with fill and keeps it.
 func Ensure(dir, name string, v any, fill func()) error {
-	b, err := os.ReadFile(filepath.Join(dir, name))
+	path := filepath.Join(dir, name)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		fill()
 		return Replace(dir, name, v)
 	}
 	if err != nil {
-		return fmt.Errorf("reading secret %s: %w", name, err)
+		return fmt.Errorf("reading a secret: %w", err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("reading a secret: %w", err)
+	}
+	if !st.Mode().IsRegular() || st.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("reading secret %s: got mode %04o, want a regular file with 0600, which others cannot read; mend it with: chmod 600 %s", path, st.Mode().Perm(), path)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, 1<<20))
+	if err != nil {
+		return fmt.Errorf("reading a secret: %w", err)
 	}
 	if json.Unmarshal(b, v) != nil {
-		return fmt.Errorf("reading secret %s: it is damaged; delete %s, and a new one is made", name, filepath.Join(dir, name))
+		return Damaged(dir, name)
 	}
 	return nil
+}
+
+// Damaged is the error of a secret whose file does not hold one.
+func Damaged(dir, name string) error {
+	return fmt.Errorf("reading secret %[1]s: it is damaged; delete %[1]s, and a new one is made", filepath.Join(dir, name))
 }
 
 // Replace writes a secret as JSON, whole or not at all.
