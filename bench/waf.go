@@ -57,16 +57,20 @@ func runWAF(ctx context.Context, s *settings) (*report, error) {
 		var rps, cost [2][]float64
 		var refused, asked [2]int64
 		var ratios []float64
+		var next [2]int // where in its variants each server is
 		for round := range s.rounds {
 			for i := range 2 {
 				i = (i + round) % 2
 				v := servers[i]
-				t, cpu, err := s.slot(ctx, v.addr, variantsOf(k, doorHost(v.addr)), v.pids)
+				all := variantsOf(k, doorHost(v.addr))
+				at := next[i] % len(all)
+				t, cpu, err := s.slot(ctx, v.addr, append(all[at:], all[:at]...), v.pids)
 				if err != nil {
 					return nil, fmt.Errorf("asking %s (%s): %w", v.addr, kind.name, err)
 				}
 				rps[i] = append(rps[i], float64(t.done)/t.wall.Seconds())
 				cost[i] = append(cost[i], float64(cpu)/float64(t.done))
+				next[i] += int(t.done)
 				refused[i], asked[i] = refused[i]+t.other, asked[i]+t.done
 			}
 			ratios = append(ratios, cost[1][round]/cost[0][round])
