@@ -121,7 +121,7 @@ func machine() []string {
 	}
 	for _, c := range [][]string{{"nginx", "-v"}, {"dpkg-query", "-W", "-f", "${Package} ${Version}, ", "libnginx-mod-http-modsecurity", "libmodsecurity3", "modsecurity-crs"}, {"psql", "--version"}} {
 		if l := firstLine(c[0], c[1:]...); l != "" {
-			out = append(out, strings.TrimSuffix(l, ", "))
+			out = append(out, strings.TrimRight(l, ", "))
 		}
 	}
 	return out

@@ -32,6 +32,9 @@ type site struct {
 // newSite writes a site of its own; program becomes site/<name>.
 func newSite(s *settings, name, yaml string, programs map[string]string) (*site, error) {
 	x := &site{bin: s.bin, dir: filepath.Join(s.dir, name)}
+	if err := os.MkdirAll(x.dir, 0o755); err != nil {
+		return nil, err
+	}
 	for to, from := range programs {
 		if err := copyFile(from, filepath.Join(x.dir, "site", to)); err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -13,9 +14,9 @@ import (
 )
 
 func runUp(ctx context.Context, s *settings) (*report, error) {
-	r := &report{head: []string{"site", "first answer (median)", "fastest", "slowest", "sandboxes", "set up one by one", "with at least one in set-up"},
+	r := &report{head: []string{"site", "first answer (median)", "fastest", "slowest", "sandboxes", "set up one by one", "with at least one in set-up", "ringwall version"},
 		how: []string{fmt.Sprintf("`ringwall up` of a built site whose database is initialised, %d times after a first run that is not counted: from the start of the process to the "+
-			"first 200 over TLS at the visitor's door, asked every 2 ms. A sandbox's set-up is from the request for it to the program's exec; the last column is the time in which at least one was being set up, more than their part of the longest path.", s.upRounds())}}
+			"first 200 over TLS at the visitor's door, asked every 2 ms. A sandbox's set-up is from the request for it to the program's exec; the last column is the time in which at least one was being set up, more than their part of the longest path. `ringwall version`, a plain start and end of the same program between the starts, says how busy the machine is: 5 to 10 ms where it is not.", s.upRounds())}}
 	board, err := boardConfig("")
 	if err != nil {
 		return nil, err
@@ -57,9 +58,14 @@ func (s *settings) timeUp(ctx context.Context, r *report, x *site, name string, 
 		return err
 	}
 	x.down()
-	var took, sum, wall []time.Duration
+	var took, sum, wall, plain []time.Duration
 	boxes := ""
 	for range s.upRounds() {
+		began := time.Now()
+		if err := exec.CommandContext(ctx, s.bin, "version").Run(); err != nil {
+			return err
+		}
+		plain = append(plain, time.Since(began))
 		steps, err := x.oneUp(ctx, &took)
 		if err != nil {
 			return err
@@ -83,7 +89,7 @@ func (s *settings) timeUp(ctx context.Context, r *report, x *site, name string, 
 	for _, d := range took {
 		lo, hi = min(lo, d), max(hi, d)
 	}
-	r.rows = append(r.rows, []string{name, ms(median(took)), ms(lo), ms(hi), boxes, ms(median(sum)), ms(median(wall))})
+	r.rows = append(r.rows, []string{name, ms(median(took)), ms(lo), ms(hi), boxes, ms(median(sum)), ms(median(wall)), ms(median(plain))})
 	r.verdict = append(r.verdict, met(name+", up to the first answer", median(took).Seconds(), target, " s"),
 		met(name+", sandbox set-up", median(wall).Seconds()*1e3, 60, " ms"))
 	return nil

@@ -174,26 +174,32 @@ func (f *frontRole) do(o order) error {
 // report tells the hub how the instances are: at once when one comes up or goes
 // down, because the site's start and every replacement wait for it.
 func (f *frontRole) report() {
-	const look, tell = 10 * time.Millisecond, 250 * time.Millisecond
+	const tell = 250 * time.Millisecond // how busy the tiers are
 	var told map[string]bool
 	var at time.Time
-	for ; ; time.Sleep(look) {
+	timer := time.NewTicker(tell)
+	defer timer.Stop()
+	for {
+		changed := f.balancer.Changed()
 		s := frontState{Healthy: map[string]bool{}, Unwell: map[string]string{}, Tiers: map[string]tierState{}}
 		for _, h := range f.balancer.Health() {
 			if s.Healthy[h.Name] = h.Up && !h.Draining; !h.Up && h.Unwell != "" {
 				s.Unwell[h.Name] = h.Unwell
 			}
 		}
-		if maps.Equal(s.Healthy, told) && time.Since(at) < tell {
-			continue
+		if !maps.Equal(s.Healthy, told) || time.Since(at) >= tell/2 {
+			for _, t := range f.plan.Tiers {
+				st := f.balancer.Stats(t.Name)
+				s.Tiers[t.Name] = tierState{InFlight: st.InFlight, P50: st.Latency.Microseconds()}
+			}
+			if f.link.send(word{State: &s}) != nil {
+				return
+			}
+			told, at = s.Healthy, time.Now()
 		}
-		for _, t := range f.plan.Tiers {
-			st := f.balancer.Stats(t.Name)
-			s.Tiers[t.Name] = tierState{InFlight: st.InFlight, P50: st.Latency.Microseconds()}
+		select {
+		case <-changed:
+		case <-timer.C:
 		}
-		if f.link.send(word{State: &s}) != nil {
-			return
-		}
-		told, at = s.Healthy, time.Now()
 	}
 }

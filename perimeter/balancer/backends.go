@@ -112,9 +112,15 @@ func (be *backend) leave() {
 	}
 }
 
-// failed takes an instance out at once when no connection to it could be made;
-// its next health request brings it back.
-func (be *backend) failed() { be.up.Store(false) }
+// takeOut gives an instance no more requests; its next health request that
+// succeeds brings it back.
+func (b *Balancer) takeOut(be *backend) {
+	if be.up.Swap(false) {
+		b.mu.Lock()
+		b.notify()
+		b.mu.Unlock()
+	}
+}
 
 // SetBackends replaces the list of instances. One that stays keeps its
 // connections and its health; a new one gets requests after its first health
@@ -177,6 +183,9 @@ func (b *Balancer) Drain(ctx context.Context, name string) (cut int, err error) 
 	be := b.backends[i]
 	b.mu.RUnlock()
 	be.draining.Store(true)
+	b.mu.Lock()
+	b.notify()
+	b.mu.Unlock()
 	err = be.wait(ctx, b.p.Balancer.DrainTimeout)
 	cut = int(be.inFlight.Load())
 	be.close()
@@ -198,6 +207,14 @@ func (be *backend) wait(ctx context.Context, limit time.Duration) error {
 		}
 	}
 	return nil
+}
+
+// Changed is closed when what Health says of an instance may have changed: ask
+// for it first, and then for Health.
+func (b *Balancer) Changed() <-chan struct{} {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.changed
 }
 
 // notify wakes those who wait for an instance; the caller holds the lock.
@@ -292,7 +309,7 @@ func (b *Balancer) watch(ctx context.Context, be *backend) {
 			}
 		} else {
 			if be.misses++; be.misses >= 2 {
-				be.up.Store(false)
+				b.takeOut(be)
 			}
 			if !be.up.Load() { // starting, most likely: look again soon, and then less often
 				wait = min(interval, 10*time.Millisecond<<min(be.misses, 10))

@@ -132,6 +132,7 @@ func (p *postgres) command() []string {
 		{"recovery_init_sync_method", "syncfs"}, // one call, not one for each file
 		// A small site on a shared machine.
 		{"shared_buffers", "32MB"}, {"work_mem", "4MB"}, {"maintenance_work_mem", "32MB"},
+		{"temp_file_limit", "1GB"}, // a tier's sort must not take the disk that everybody's rows lie on
 		{"max_wal_size", "256MB"}, {"min_wal_size", "48MB"}, {"jit", "off"},
 		{"max_parallel_workers_per_gather", "0"}, {"max_parallel_workers", "0"}, {"max_worker_processes", "1"},
 		{"huge_pages", "off"}, {"dynamic_shared_memory_type", "mmap"}, // its walls have no /dev/shm

@@ -85,10 +85,11 @@ var (
 )
 
 // sample finds a file of the tree and reads it, which shows that it is there and
-// open to this tier: what is refused next is refused to writing.
+// open to this tier: what is refused next is refused to writing. One that is not
+// executable comes first, since a program that runs is refused to writing by
+// itself.
 func sample(t *perimeter.Target) (name string, err error) {
-	found := errors.New("found")
-	err = filepath.WalkDir(t.Inside.Files, func(path string, d fs.DirEntry, err error) error {
+	filepath.WalkDir(t.Inside.Files, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return nil
 		}
@@ -100,10 +101,17 @@ func sample(t *perimeter.Target) (name string, err error) {
 		if _, err := f.Read(make([]byte, 1)); err != nil && err != io.EOF {
 			return nil
 		}
+		st, err := f.Stat()
+		if err != nil || st.Mode()&0o111 != 0 && name != "" {
+			return nil
+		}
 		name = path
-		return found
+		if st.Mode()&0o111 != 0 {
+			return nil
+		}
+		return fs.SkipAll
 	})
-	if err != found {
+	if name == "" {
 		return "", fmt.Errorf("looking for a file in %s that can be read: there is none", t.Inside.Files)
 	}
 	return name, nil
@@ -131,9 +139,22 @@ func unique(dir string) string {
 // is open, an error of another kind adds nothing.
 func outcome(t *perimeter.Target, list []attempt) error {
 	err := mountIsReadOnly(t)
+	judged, busy := 0, 0
 	for _, a := range list {
 		e := a.do()
+		if errors.Is(e, syscall.ETXTBSY) {
+			// The file is a program that runs, which is asked before the mount: this
+			// attempt says nothing.
+			t.Tried("%s", a.name)
+			t.Saw("%s: it is running, so this says nothing", a.name)
+			busy++
+			continue
+		}
+		judged++
 		err = errors.Join(err, t.Denied(e, a.want, "%s", a.name))
+	}
+	if judged == 0 && busy > 0 {
+		err = errors.Join(err, errors.New("every attempt was made on a program that runs, so nothing can be told"))
 	}
 	return err
 }
