@@ -70,6 +70,19 @@ func (h *hub) serveProbe(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
+	if h.database != nil && h.database.server != nil && len(by[perimeter.InFleet])+len(by[perimeter.InAdmin]) > 0 {
+		drop, err := h.database.server.Sample(r.Context())
+		if err != nil {
+			h.step(Step{Part: "database", State: "note", Text: err.Error()})
+		}
+		defer func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 10*time.Second)
+			defer cancel()
+			if err := drop(ctx); err != nil {
+				h.step(Step{Part: "database", State: "note", Text: "removing the probes' table: " + err.Error()})
+			}
+		}()
+	}
 	var mu sync.Mutex
 	enc := json.NewEncoder(w)
 	emit := func(res perimeter.Result) {

@@ -142,6 +142,9 @@ func TestSiteSample(t *testing.T) {
 				n := &NodeRED{Client: s.office}
 				must(t, n.Login(t.Context(), s.login(t)))
 			}
+			if r := s.Run("probe", name, "-c", "parameters.properties"); r.Code != 0 {
+				t.Errorf("probe: got exit code %d, want every control held\n%s%s", r.Code, r.Stdout, r.Stderr)
+			}
 		})
 	}
 }
