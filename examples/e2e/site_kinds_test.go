@@ -81,6 +81,15 @@ process.on("SIGTERM", () => process.exit(0));
 	})
 }
 
+// An instance that never becomes healthy ends the start with the reason.
+func TestSiteUnhealthy(t *testing.T) {
+	s := localtest.New(t, localtest.Build(t, "cmd/ringwall", ""), "bare-dev", "app: bare\npreset: generic\nkind: static\nfiles: {source: site}\nbalancer: {startTimeout: 3s}\nenvironments:\n  dev: {}\n",
+		map[string]string{"site/other.html": "there is no index"})
+	if r := s.Run("up"); r.Code != 1 || !strings.Contains(r.Stderr, "GET /:") || !strings.Contains(r.Stderr, "404 Not Found") {
+		t.Errorf("up of a site without an index: got %d\n%s\nwant 1 and what was asked and answered", r.Code, r.Stderr)
+	}
+}
+
 // A site that knows only IPv6 addresses: its doors stand for addresses of it.
 func TestSiteIPv6(t *testing.T) {
 	s, _ := up(t, "six-dev", `app: six
