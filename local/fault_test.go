@@ -34,17 +34,21 @@ import (
 // faulty is a site without a database whose app misbehaves as fault says.
 func faulty(t *testing.T, fault, more string) *localtest.Site {
 	t.Helper()
+	memory := "128MiB"
+	if os.Getenv("RINGWALL_TEST_RACE") != "" {
+		memory = "1GiB" // the race detector's own need
+	}
 	conf := fmt.Sprintf(`app: faulty
 command: ["{files}/faulty"]
 files: {source: site}
 routes: {docroot: "-", admin: [/admin/*]}
 balancer: {healthPath: /healthz, startTimeout: 5s, drainTimeout: 2s}
 tiers:
-  fleet: {env: {FAULT: %q}, limits: {memory: 128MiB, processes: 64}}
+  fleet: {env: {FAULT: %q}, limits: {memory: %s, processes: 64}}
 %s
 default: dev
 environments: {dev: {}}
-`, fault, more)
+`, fault, memory, more)
 	prog, err := os.ReadFile(localtest.Build(t, "local/testdata/faulty", ""))
 	if err != nil {
 		t.Fatal(err)
