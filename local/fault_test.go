@@ -429,11 +429,10 @@ func link(name string) string { to, _ := os.Readlink(name); return to }
 // are removed by the next up, so they count only when groups is true.
 func (f footprint) gone(t *testing.T, limit time.Duration, groups bool) {
 	t.Helper()
-	before := procs() // others on this machine may be given the namespaces' numbers anew
 	took := localtest.Eventually(t, limit, "no process of the site is left", func() bool { return len(f.alive()) == 0 })
 	localtest.Eventually(t, 3*time.Second, "no process is in a namespace of the site", func() bool {
 		for pid, p := range procs() {
-			if before[pid].start != p.start {
+			if p.ppid != 1 { // an orphan; the numbers are given anew to other sites' namespaces
 				continue
 			}
 			for _, name := range held(pid) {
