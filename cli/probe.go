@@ -11,6 +11,7 @@ import (
 
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/perimeter/all"
+	"github.com/ringwall/ringwall/plan"
 	"github.com/ringwall/ringwall/report"
 	"github.com/ringwall/ringwall/verify"
 )
@@ -25,7 +26,7 @@ func newProbe() *cobra.Command {
 would stand: the internet, beside the edge, inside fleet, inside admin, inside the database's
 network. A control that could not be judged is unknown, and unknown is never green.
 
-With --url it judges a site elsewhere, from the internet only, and only when the token that
+With --url it judges a site elsewhere (name the site too where its configuration is here), from the internet only, and only when the token that
 --token prints is served at /.well-known/ringwall-probe.txt there.
 
 Exit codes: 0 every control held, 1 one could not be judged, 3 one is broken.`,
@@ -47,7 +48,13 @@ Exit codes: 0 every control held, 1 one could not be judged, 3 one is broken.`,
 			defer cancel()
 			var r *report.Report
 			if o.url != "" {
-				r, err = probeURL(ctx, c, o, jobs)
+				var p *plan.Plan
+				if len(args) > 0 {
+					if p, err = flags.load(args); err != nil {
+						return err
+					}
+				}
+				r, err = probeURL(ctx, c, o, p, jobs)
 			} else {
 				r, err = probeSite(ctx, c, &flags, args, jobs)
 			}
@@ -72,6 +79,7 @@ Exit codes: 0 every control held, 1 one could not be judged, 3 one is broken.`,
 	f.StringArrayVarP(&o.formats, "output", "o", nil, "`format[=file]`: text, json, html or sarif (repeatable)")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "every control, with what was tried and what was seen")
 	f.StringVar(&o.url, "url", "", "judge a site elsewhere, by its `address`")
+	f.StringVar(&o.ca, "ca", "", "with --url: trust the authorities in this PEM `file`, in place of the system's")
 	f.BoolVar(&o.intrusive, "intrusive", false, "with --url: floods and slow requests too")
 	f.BoolVar(&o.token, "token", false, "print the token that the owner of a site elsewhere serves")
 	f.DurationVar(&o.timeout, "timeout", 3*time.Minute, "give up after this time; what is not judged by then is unknown")
@@ -82,7 +90,7 @@ Exit codes: 0 every control held, 1 one could not be judged, 3 one is broken.`,
 type probeOptions struct {
 	only, formats             []string
 	verbose, intrusive, token bool
-	url, color                string
+	url, color, ca            string
 	timeout                   time.Duration
 }
 
@@ -111,6 +119,7 @@ func probeSite(ctx context.Context, c *cobra.Command, flags *planFlags, args []s
 	}
 	head := report.Report{Tool: "ringwall " + version(), Site: p.Site(), Enforcement: s.Enforced, Started: time.Now(),
 		Notes: []string{"the edge and the balancer share a process: that one flow is in-process, and is proved at the balancer's own listener"}}
+	jobs = verify.For(p, jobs)
 	var ids []string
 	for _, j := range jobs {
 		ids = append(ids, j.Control.ID)

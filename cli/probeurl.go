@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,8 +55,9 @@ func printToken(c *cobra.Command) error {
 	return nil
 }
 
-// probeURL judges a site elsewhere, from the internet.
-func probeURL(ctx context.Context, c *cobra.Command, o probeOptions, jobs []verify.Job) (*report.Report, error) {
+// probeURL judges a site elsewhere, from the internet. Without its plan less is
+// known of it: which routes are its administrators', for one.
+func probeURL(ctx context.Context, c *cobra.Command, o probeOptions, p *plan.Plan, jobs []verify.Job) (*report.Report, error) {
 	u, err := url.Parse(o.url)
 	if err != nil || u.Scheme != "https" || u.Host == "" {
 		return nil, usage(fmt.Errorf("reading --url: got %q, want an address such as https://www.example.com", o.url))
@@ -63,14 +67,19 @@ func probeURL(ctx context.Context, c *cobra.Command, o probeOptions, jobs []veri
 	if err != nil {
 		return nil, err
 	}
-	if err := owned(ctx, u, t); err != nil {
-		return nil, err
-	}
-	p, err := plan.Elsewhere(u)
+	roots, err := authorities(o.ca)
 	if err != nil {
 		return nil, usage(err)
 	}
-	target := &perimeter.Target{Plan: p, URL: u.String(), Token: t, From: func(node string) (perimeter.Dialer, error) {
+	if err := owned(ctx, u, t, roots); err != nil {
+		return nil, err
+	}
+	if p == nil {
+		if p, err = plan.Elsewhere(u); err != nil {
+			return nil, usage(err)
+		}
+	}
+	target := &perimeter.Target{Plan: p, URL: u.String(), Token: t, Roots: roots, From: func(node string) (perimeter.Dialer, error) {
 		if node != plan.Internet {
 			return nil, fmt.Errorf("only the internet is at hand from here")
 		}
@@ -78,31 +87,30 @@ func probeURL(ctx context.Context, c *cobra.Command, o probeOptions, jobs []veri
 		return d.DialContext, nil
 	}}
 	head := report.Report{Tool: "ringwall " + version(), Site: u.Host, URL: u.String(), Started: time.Now()}
+	left := 0
+	jobs = slices.DeleteFunc(slices.Clone(jobs), func(j verify.Job) bool {
+		out := j.Control.Vantage != perimeter.Internet || j.Perimeter == 3 || !j.Control.For(p) || j.Control.Intrusive && !o.intrusive
+		if out {
+			left++
+		}
+		return out
+	})
+	if left > 0 {
+		head.Notes = append(head.Notes, fmt.Sprintf("%d controls were not asked: they need a place inside the site, or load it (--intrusive)", left))
+	}
 	progress := newProgress(c, len(jobs))
 	var results []perimeter.Result
-	emit := func(r perimeter.Result) {
+	verify.Run(ctx, jobs, target, true, func(r perimeter.Result) {
 		results = append(results, r)
 		progress.tick(r)
-	}
-	var mine []verify.Job
-	for _, j := range jobs {
-		switch {
-		case j.Control.Vantage != perimeter.Internet:
-			emit(verify.Unjudged(j, "only the site's own machine has this vantage"))
-		case j.Control.Intrusive && !o.intrusive:
-			emit(verify.Unjudged(j, "it loads the site; ask for it with --intrusive"))
-		default:
-			mine = append(mine, j)
-		}
-	}
-	verify.Run(ctx, mine, target, true, emit)
+	})
 	progress.end()
 	head.Millis = time.Since(head.Started).Milliseconds()
 	return report.Build(head, all.Perimeters, jobs, results), nil
 }
 
 // owned asks the site for the token that only its owner can have put there.
-func owned(ctx context.Context, u *url.URL, want string) error {
+func owned(ctx context.Context, u *url.URL, want string, roots *x509.CertPool) error {
 	doing := "asking " + u.Host + " whether its owner wants it probed"
 	next := "; serve the text that ringwall probe --token prints at " + u.String() + tokenPath
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
@@ -111,7 +119,7 @@ func owned(ctx context.Context, u *url.URL, want string) error {
 	if err != nil {
 		return err
 	}
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(r)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
@@ -128,4 +136,20 @@ func owned(ctx context.Context, u *url.URL, want string) error {
 		return fmt.Errorf("%s: got another text than this user's token%s", doing, next)
 	}
 	return nil
+}
+
+// authorities reads PEM certificates; no file means the system's.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading --ca: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		return nil, fmt.Errorf("reading --ca %s: got no certificate, want PEM", file)
+	}
+	return pool, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -55,11 +56,11 @@ deleted only with --yes; without it nothing is touched and the exit code is 4.`,
 				}
 			}
 			err = local.Up(c.Context(), p, o)
-			if errors.Is(err, local.ErrApproval) {
-				return &exitError{ExitApproval, err}
-			}
 			if err != nil && pipe != nil {
 				pipe.Encode(local.Step{Part: "site", State: "failed", Text: err.Error()})
+			}
+			if errors.Is(err, local.ErrApproval) {
+				return &exitError{ExitApproval, err}
 			}
 			return err
 		},
@@ -115,17 +116,10 @@ func upDetached(c *cobra.Command, p *plan.Plan, args []string) error {
 	for {
 		var st local.Step
 		if err := dec.Decode(&st); err != nil {
-			err = child.Wait()
-			code := ExitFailed
-			var e *exec.ExitError
-			if errors.As(err, &e) {
-				code = e.ExitCode()
-			}
-			return &exitError{code, fmt.Errorf("the site did not start; what happened is in %s/supervisor.log", s.Logs())}
+			return &exitError{exitCode(child.Wait()), fmt.Errorf("the site did not start; what happened is in %s/supervisor.log", s.Logs())}
 		}
 		if st.State == "failed" && st.Part == "site" {
-			child.Wait()
-			return errors.New(st.Text)
+			return &exitError{exitCode(child.Wait()), errors.New(st.Text)}
 		}
 		printStep(c.ErrOrStderr(), st)
 		if st.State == "ready" {
@@ -133,6 +127,14 @@ func upDetached(c *cobra.Command, p *plan.Plan, args []string) error {
 			return nil
 		}
 	}
+}
+
+// exitCode is the one that an ended process had.
+func exitCode(err error) int {
+	if e, ok := errors.AsType[*exec.ExitError](err); ok && e.ExitCode() > 0 {
+		return e.ExitCode()
+	}
+	return ExitFailed
 }
 
 // notes prints what the reading of the configuration replaced or kept for AWS.
@@ -173,11 +175,26 @@ func printReady(w io.Writer, p *plan.Plan) {
 	} else {
 		fmt.Fprintf(w, "  the site        %s on %s\n", visitor, p.Network.Listen)
 	}
-	fmt.Fprintf(w, "  admin login     %s\n", s.AdminFile())
+	if _, err := os.Stat(s.AdminFile()); err == nil {
+		fmt.Fprintf(w, "  admin login     %s\n", s.AdminFile())
+	}
 	if p.Edge.CertFile == "" {
 		fmt.Fprintf(w, "  certificate     signed by %s/ca.pem, which only this site uses\n", s.CA())
 	}
-	fmt.Fprintf(w, "\nTry next:\n  ringwall probe %s\n  curl -k '%s?q=1%%27%%20OR%%20%%271%%27=%%271'\n  ringwall explain <request id of its refusal>\n\n", p.Site(), visitor)
+	fmt.Fprintf(w, "\nTry next:\n  %s\n  curl -k '%s?q=1%%27%%20OR%%20%%271%%27=%%271'\n  %s\n\n",
+		again("probe "+p.Site()), visitor, again("explain <request id of its refusal>"))
+}
+
+// again is a command as it is typed where this one was typed.
+func again(what string) string {
+	name := "ringwall"
+	if strings.Contains(os.Args[0], "/") {
+		name = os.Args[0]
+	}
+	if file != "" {
+		what += " -c " + file
+	}
+	return name + " " + what
 }
 
 // seconds is a duration as people read it.

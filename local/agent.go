@@ -30,7 +30,7 @@ func runAgent() error {
 	if err != nil {
 		return fmt.Errorf("taking the listener over: %w", err)
 	}
-	refusals := newEventLog(inherited(1, "refusals"))
+	refusals := newEventLog(inherited(1, "refusals"), 0)
 	p := cfg.Plan
 	h, err := webserver.New(p, cfg.Tier, webserver.App{
 		Root:   p.Files.Mount,

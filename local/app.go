@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/ringwall/ringwall/internal/durable"
 	"github.com/ringwall/ringwall/internal/wordpress"
 	"github.com/ringwall/ringwall/perimeter/people"
 	"github.com/ringwall/ringwall/plan"
@@ -21,9 +22,6 @@ type login struct {
 	Username string `json:"username"`
 	Password string `json:"password"`
 }
-
-// AdminFile is where the generated administrator's login lies.
-func (s State) AdminFile() string { return s.path("secrets", "admin.json") }
 
 func (h *hub) adminLogin() (login, error) {
 	l := login{Username: "admin"}
@@ -89,7 +87,7 @@ func (h *hub) setUpApp(ctx context.Context) error {
 		return err
 	}
 	h.step(Step{Part: "wordpress", State: "up", Text: "installed by its own installer", Took: time.Since(began)})
-	return writeFile(done, []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o600)
+	return durable.WriteFile(done, []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o600)
 }
 
 // adminClient speaks to an admin instance's web server from the edge's network,

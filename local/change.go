@@ -145,6 +145,7 @@ func (h *hub) rotateDatabase(ctx context.Context) error {
 // builds only.
 func (h *hub) takeDown(ctx context.Context, ids []string) error {
 	h.roll.Lock()
+	touchesDatabase := slices.ContainsFunc(append(slices.Clone(h.Down), ids...), func(id string) bool { return strings.HasPrefix(id, "database/") })
 	h.Down = slices.Clone(ids)
 	perimeter.SetDown(ids)
 	err := h.net.Allow(h.rules())
@@ -152,12 +153,11 @@ func (h *hub) takeDown(ctx context.Context, ids []string) error {
 	if err != nil {
 		return err
 	}
-	if h.database != nil {
-		if err := h.database.grant(ctx); err != nil {
+	if touchesDatabase && h.database != nil && h.database.server != nil {
+		if err := h.database.renew(ctx); err != nil {
 			return err
 		}
 	}
-	h.front.part.Kill()
 	h.mu.Lock()
 	all := slices.Clone(h.instances)
 	h.mu.Unlock()
@@ -171,7 +171,12 @@ func (h *hub) takeDown(ctx context.Context, ids []string) error {
 			i.app.Kill()
 		}
 	}
-	time.Sleep(100 * time.Millisecond)
+	for before := h.front.part.Status(); h.front.part.Status() == before; time.Sleep(time.Millisecond) {
+		h.front.part.Kill()
+	}
+	for h.front.lastHeard().IsZero() && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
 	return h.awaitHealthy(ctx)
 }
 
@@ -185,7 +190,7 @@ func (h *hub) watch(ctx context.Context) {
 }
 
 // watchLoad adds a fleet instance when the load asks for one, and takes one away
-// after a quiet minute.
+// after a quiet time.
 func (h *hub) watchLoad(ctx context.Context) {
 	t := h.Plan.Tier(plan.Fleet)
 	if t == nil || t.Min == t.Max {
@@ -225,12 +230,12 @@ func (h *hub) watchLoad(ctx context.Context) {
 				h.step(Step{Part: i.name, State: "note", Text: fmt.Sprintf("added: %d requests in flight, median %d ms", st.InFlight, st.P50/1000)})
 			}
 			h.roll.Unlock()
-		case quiet >= 60 && len(fleet) > t.Min:
+		case time.Duration(quiet)*time.Second >= b.ScaleQuiet && len(fleet) > t.Min:
 			quiet = 0
 			h.roll.Lock()
 			last := fleet[len(fleet)-1]
 			h.retire(ctx, last)
-			h.step(Step{Part: last.name, State: "note", Text: "taken away: a quiet minute"})
+			h.step(Step{Part: last.name, State: "note", Text: fmt.Sprintf("taken away: little load for %v", b.ScaleQuiet)})
 			h.roll.Unlock()
 		}
 	}

@@ -4,6 +4,7 @@ package local
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,7 +32,10 @@ func Child() (code int, ok bool) {
 	if role == nil {
 		return 0, false
 	}
-	if err := role(); err != nil {
+	switch err := role(); {
+	case errors.Is(err, errSaid):
+		return 1, true
+	case err != nil:
 		fmt.Fprintf(os.Stderr, "ringwall %s: %v\n", os.Args[1], err)
 		return 1, true
 	}

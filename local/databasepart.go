@@ -33,7 +33,14 @@ type databasePart struct {
 // server, or the place where an existing one is reached.
 func (h *hub) hasDatabase() bool {
 	d := h.Plan.Database
-	return d.Config == plan.DBInstance || d.Config == plan.DBCluster
+	return d.Present()
+}
+
+// unwantedDatabase says whether there is one that the plan asks to delete. It is
+// started once more, to be dumped.
+func (h *hub) unwantedDatabase() bool {
+	_, err := os.Stat(h.State.Database())
+	return h.Plan.Database.Config == plan.DBNone && err == nil
 }
 
 // A toolRunner runs a database program to its end in a throw-away sandbox that
@@ -163,11 +170,8 @@ func (h *hub) openDatabase(ctx context.Context) error {
 	db.part = &supervise.Part{Name: "database", Note: h.note, Grace: 30 * time.Second, Term: term, Again: termAgain,
 		Start: func() (supervise.Process, error) { return db.start() }}
 	h.setDatabase(db)
-	if err := db.server.Init(ctx); err != nil {
-		return err
-	}
 	if err := db.part.Run(); err != nil {
-		return fmt.Errorf("starting the database: %w", err)
+		return err
 	}
 	ready, cancel := context.WithTimeout(ctx, databaseLimit)
 	defer cancel()
@@ -209,6 +213,11 @@ func (h *hub) setDatabase(db *databasePart) {
 
 func (db *databasePart) start() (supervise.Process, error) {
 	h := db.hub
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	if err := db.server.Init(ctx); err != nil {
+		return nil, err
+	}
 	out, err := h.output("database.log")
 	if err != nil {
 		return nil, err
@@ -224,11 +233,11 @@ func (db *databasePart) start() (supervise.Process, error) {
 // deleteDatabase does what dbConfig none asks for: it dumps the database that an
 // earlier run made, and deletes it, after approval.
 func (h *hub) deleteDatabase(ctx context.Context) error {
-	if _, err := os.Stat(h.State.Database()); errors.Is(err, os.ErrNotExist) {
+	if !h.unwantedDatabase() {
 		return nil
 	}
 	if h.Plan.Database.Protect {
-		return fmt.Errorf("deleting the database: it is protected (preventDeletion); set that to no first, and then run up again")
+		return fmt.Errorf("deleting the database: it is protected; set database.protect to false (preventDeletion=no) first, and then run up again")
 	}
 	if !h.Approve {
 		return fmt.Errorf("%w: the configuration says that the site has no database, but there is one in %s; it would be dumped and then deleted; approve it with: ringwall up --yes", ErrApproval, h.State.Database())
@@ -244,9 +253,8 @@ func (h *hub) deleteDatabase(ctx context.Context) error {
 	if err := h.database.server.Delete(dump); err != nil {
 		return err
 	}
-	h.step(Step{Part: "database", State: "note", Text: "deleted; its dump is " + dump})
 	h.setDatabase(nil)
-	return os.Remove(h.State.Database())
+	return os.RemoveAll(h.State.Database()) // what is left are empty directories
 }
 
 func (db *databasePart) secret(tier string) (plan.Secret, error) {
@@ -286,6 +294,17 @@ func (db *databasePart) watch(ctx context.Context) {
 	db.server.Watch(ctx, 200*time.Millisecond, func(err error) {
 		db.hub.step(Step{Part: "database", State: "note", Text: "granting rights on new tables: " + err.Error()})
 	})
+}
+
+// renew ends the server in order, so that it starts anew with the configuration
+// that it would have now, and grants again: some walls are in its command line.
+// Test builds only.
+func (db *databasePart) renew(ctx context.Context) error {
+	db.part.Restart()
+	if err := db.server.Ready(ctx); err != nil {
+		return err
+	}
+	return db.grant(ctx)
 }
 
 func (db *databasePart) stop() {

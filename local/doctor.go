@@ -9,7 +9,9 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 
 	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/internal/vnet"
+	"github.com/ringwall/ringwall/internal/wordpress"
 	"github.com/ringwall/ringwall/perimeter/database"
 	"github.com/ringwall/ringwall/plan"
 )
@@ -54,7 +57,7 @@ func Doctor(ctx context.Context, p *plan.Plan) []Check {
 		name, err := findPHP()
 		add("PHP-FPM", err, name, "make setup, or: apt-get install php-fpm")
 	}
-	if p.Database.Config == plan.DBInstance || p.Database.Config == plan.DBCluster {
+	if p.Database.Present() {
 		name, fix := "PostgreSQL", "make setup, or: apt-get install postgresql"
 		if p.Database.Engine == plan.MySQL {
 			name, fix = "MariaDB", "make setup, or: apt-get install mariadb-server"
@@ -63,11 +66,19 @@ func Doctor(ctx context.Context, p *plan.Plan) []Check {
 		add(name, err, "found", fix)
 	}
 	if p.Kind == plan.Command {
-		for _, t := range p.Tiers {
-			if len(t.Command) == 0 {
-				add("command of "+t.Name, errors.New("none is configured"), "", "set tiers."+t.Name+".command")
-			}
+		tree := s.Tree()
+		if _, err := os.Stat(tree); err != nil {
+			tree = p.Files.Source // what the tree will be made of
 		}
+		for i := range p.Tiers {
+			t := &p.Tiers[i]
+			args, err := command(p, t, tree)
+			add("program of "+t.Name, err, strings.Join(args[:min(1, len(args))], ""), "put it there or change tiers."+t.Name+".command")
+		}
+	}
+	if p.Application.Setup == "wordpress" && p.Files.Source == "" {
+		_, err := os.Stat(filepath.Join(wordpress.Source, "wp-settings.php"))
+		add("WordPress", err, wordpress.Source, "make setup SET=wordpress, or: apt-get install wordpress")
 	}
 	return out
 }

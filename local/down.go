@@ -3,8 +3,11 @@
 package local
 
 import (
+	"net/netip"
+
 	"github.com/ringwall/ringwall/internal/vnet"
 	"github.com/ringwall/ringwall/perimeter"
+	"github.com/ringwall/ringwall/perimeter/vpc"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -33,5 +36,30 @@ func downRules(p *plan.Plan) (out []vnet.Rule) {
 	open("instance/fleet-to-edge", plan.Fleet, plan.NodeEdge, 443)
 	open("instance/fleet-to-edge", plan.Fleet, plan.NodeBalancer, b.Port)
 	open("instance/admin-to-fleet", plan.Admin, plan.Fleet, b.TargetPort)
+	open("instance/admin-to-edge", plan.Admin, plan.NodeEdge, 443)
+	open("instance/fleet-other-ports", plan.Fleet, plan.NodeDatabase, 22)
+	open("instance/admin-other-ports", plan.Admin, plan.NodeDatabase, 22)
+	for prefix, tier := range map[string]string{"vpc/": plan.Fleet, "vpc/admin-": plan.Admin} {
+		open(prefix+"no-metadata", tier, downMetadata, 80)
+		open(prefix+"no-dns", tier, downResolver, 53)
+		open(prefix+"no-internet", tier, plan.Internet, 443)
+		open(prefix+"no-internet", tier, plan.Office, 443)
+	}
 	return out
+}
+
+// Hosts that only builds with switches have: what the opened rules lead to.
+const (
+	downMetadata = "metadata"
+	downResolver = "resolver"
+)
+
+func downHosts(p *plan.Plan) []vnet.Spec {
+	if !perimeter.CanTakeDown {
+		return nil
+	}
+	return []vnet.Spec{
+		{Name: downMetadata, Addrs: []vnet.Address{{Group: downMetadata, Addr: netip.MustParseAddr("169.254.169.254")}}},
+		{Name: downResolver, Addrs: []vnet.Address{{Group: downResolver, Addr: vpc.Resolver(p)}}},
+	}
 }

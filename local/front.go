@@ -43,6 +43,7 @@ type word struct {
 // A frontState is sent several times a second.
 type frontState struct {
 	Healthy map[string]bool      `json:"healthy"` // by instance
+	Unwell  map[string]string    `json:"unwell"`  // what is wrong with those that are not
 	Tiers   map[string]tierState `json:"tiers"`
 }
 

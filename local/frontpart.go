@@ -3,6 +3,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -258,6 +259,11 @@ func (f *front) healthy(name string) bool { return f.status().Healthy[name] }
 
 func (f *front) stop() {
 	if f.part != nil {
+		if f.lastHeard().IsZero() {
+			// It has only begun and serves nobody. The kernel drops a SIGTERM for the
+			// first process of a namespace that does not listen to it yet.
+			time.AfterFunc(100*time.Millisecond, f.part.Kill)
+		}
 		f.part.Stop()
 	}
 	for _, l := range f.listeners {
@@ -267,9 +273,9 @@ func (f *front) stop() {
 
 // awaitHealthy waits until every tier has its least number of healthy instances.
 func (h *hub) awaitHealthy(ctx context.Context) error {
-	told := time.Now()
+	began, told := time.Now(), time.Now()
 	for {
-		waiting := ""
+		waiting, unwell := "", ""
 		var names []string // of the logs of those that are not
 		st := h.front.status()
 		for _, t := range h.Plan.Tiers {
@@ -278,23 +284,27 @@ func (h *hub) awaitHealthy(ctx context.Context) error {
 				if b.Tier == t.Name && st.Healthy[b.Name] {
 					n++
 				} else if b.Tier == t.Name {
+					unwell = cmp.Or(st.Unwell[b.Name], unwell)
 					names = append(names, strings.ReplaceAll(b.Name, "/", "-")+".log")
 				}
 			}
 			if n < t.Min {
 				waiting = fmt.Sprintf("%s has %d of %d healthy instances", t.Name, n, t.Min)
+				if unwell != "" {
+					waiting += ": " + unwell
+				}
 			}
 		}
 		if waiting == "" {
 			return nil
 		}
-		if time.Since(h.began) > h.startLimit() {
+		if time.Since(began) > h.startLimit() {
 			return fmt.Errorf("waiting for the app to answer GET %s: %s after %v; a slow app may need a larger balancer.startTimeout; all that it said: ringwall logs%s",
 				h.Plan.Balancer.HealthPath, waiting, h.startLimit(), h.lastWords(names...))
 		}
 		if time.Since(told) > 5*time.Second {
 			told = time.Now()
-			h.step(Step{Part: "site", State: "note", Text: "waiting: " + waiting})
+			h.step(Step{Part: "site", State: "note", Text: fmt.Sprintf("waiting for GET %s: %s", h.Plan.Balancer.HealthPath, waiting)})
 		}
 		select {
 		case <-ctx.Done():

@@ -5,6 +5,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -33,7 +34,7 @@ func runFront() error {
 		return fmt.Errorf("taking the hub's socket over: %w", err)
 	}
 	lf.Close()
-	access, refusals := newEventLog(inherited(1, "access")), newEventLog(inherited(2, "refusals"))
+	access, refusals := newEventLog(inherited(1, "access"), logDelay), newEventLog(inherited(2, "refusals"), 0)
 	var listeners []net.Listener
 	for i := range cfg.Listeners {
 		f := inherited(3+i, "listener")
@@ -63,7 +64,7 @@ func runFront() error {
 	if err != nil {
 		return err
 	}
-	visitors := network.Server(p, proxy.Reply(network.Wrap(p, e), log), certs.TLS())
+	visitors := network.Server(p, edge.Reply(network.Wrap(p, e), log), certs.TLS())
 	redirect := network.Server(p, proxy.Reply(network.Redirect(p), log), nil)
 	edges := network.Server(p, proxy.Reply(b, log), nil) // other edges, which must prove the secret
 	servers := []*http.Server{visitors, redirect, edges}
@@ -95,6 +96,7 @@ func runFront() error {
 			wg.Go(func() { s.Shutdown(ctx) })
 		}
 		wg.Wait()
+		access.flush()
 		b.Close()
 		return nil
 	})
@@ -169,21 +171,35 @@ func (f *frontRole) do(o order) error {
 	return nil
 }
 
-// report tells the hub how the instances are: often, because the site's start and
-// every replacement wait for it.
+// report tells the hub how the instances are: at once when one comes up or goes
+// down, because the site's start and every replacement wait for it.
 func (f *frontRole) report() {
+	const tell = 250 * time.Millisecond // how busy the tiers are
+	var told map[string]bool
+	var at time.Time
+	timer := time.NewTicker(tell)
+	defer timer.Stop()
 	for {
-		s := frontState{Healthy: map[string]bool{}, Tiers: map[string]tierState{}}
+		changed := f.balancer.Changed()
+		s := frontState{Healthy: map[string]bool{}, Unwell: map[string]string{}, Tiers: map[string]tierState{}}
 		for _, h := range f.balancer.Health() {
-			s.Healthy[h.Name] = h.Up && !h.Draining
+			if s.Healthy[h.Name] = h.Up && !h.Draining; !h.Up && h.Unwell != "" {
+				s.Unwell[h.Name] = h.Unwell
+			}
 		}
-		for _, t := range f.plan.Tiers {
-			st := f.balancer.Stats(t.Name)
-			s.Tiers[t.Name] = tierState{InFlight: st.InFlight, P50: st.Latency.Microseconds()}
+		if !maps.Equal(s.Healthy, told) || time.Since(at) >= tell/2 {
+			for _, t := range f.plan.Tiers {
+				st := f.balancer.Stats(t.Name)
+				s.Tiers[t.Name] = tierState{InFlight: st.InFlight, P50: st.Latency.Microseconds()}
+			}
+			if f.link.send(word{State: &s}) != nil {
+				return
+			}
+			told, at = s.Healthy, time.Now()
 		}
-		if f.link.send(word{State: &s}) != nil {
-			return
+		select {
+		case <-changed:
+		case <-timer.C:
 		}
-		time.Sleep(25 * time.Millisecond)
 	}
 }

@@ -85,9 +85,13 @@ func runHub() error {
 			state = "approval"
 		}
 		h.step(Step{Part: "site", State: state, Text: err.Error()})
+		return errSaid
 	}
-	return err
+	return nil
 }
+
+// errSaid ends a process that has said already what went wrong.
+var errSaid = errors.New("the supervisor was told")
 
 // run is the life of a site. Read the start upwards to follow a request.
 func (h *hub) run(control *net.UnixListener) (err error) {
@@ -123,9 +127,10 @@ func (h *hub) run(control *net.UnixListener) (err error) {
 		return nil
 	}
 	if err != nil {
-		h.step(Step{Part: "site", State: "note", Text: "stopping, because " + err.Error()})
+		h.step(Step{Part: "site", State: "note", Text: "did not start; stopping"})
 		return err
 	}
+	h.step(boxes.step())
 	h.step(Step{Part: "site", State: "ready", Took: time.Since(h.began)})
 	go h.watch(ctx)
 	<-stopped
@@ -144,6 +149,9 @@ func (h *hub) start(ctx context.Context) error {
 		return err
 	}
 	if err := h.prepareFiles(ctx); err != nil {
+		return err
+	}
+	if err := h.checkPrograms(); err != nil {
 		return err
 	}
 	g, first := errgroup.WithContext(ctx)
@@ -222,7 +230,8 @@ func (h *hub) ground() error {
 const (
 	hostVisitor  = "visitor"
 	hostOffice   = "office"
-	hostStranger = "stranger"
+	hostStranger = perimeter.Stranger
+	hostCrowd    = perimeter.Crowd
 )
 
 // layNetwork makes perimeter 3: the networks, with nothing allowed between them
@@ -247,14 +256,15 @@ func (h *hub) layNetwork() error {
 		one(plan.Beside, plan.Beside, p.VPC.Beside),
 	}
 	for _, x := range []vnet.Spec{one(hostVisitor, plan.Internet, p.Network.Visitor), one(hostOffice, plan.Office, p.Network.Office),
-		one(hostStranger, plan.Internet, p.Network.Stranger)} {
+		one(hostStranger, plan.Internet, p.Network.Stranger), one(hostCrowd, plan.Internet, p.Network.Crowd)} {
 		if x.Addrs[0].Addr.IsValid() { // the plan may have nobody of the kind
 			hosts = append(hosts, x)
 		}
 	}
-	if h.hasDatabase() {
+	if h.hasDatabase() || h.unwantedDatabase() {
 		hosts = append(hosts, one(plan.NodeDatabase, plan.NodeDatabase, p.VPC.Database))
 	}
+	hosts = append(hosts, downHosts(p)...)
 	if _, err := n.Add(hosts...); err != nil {
 		return fmt.Errorf("making the site's network: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ringwall/ringwall/internal/proxy"
 )
@@ -139,16 +140,45 @@ func (l *logFile) pipe() (*os.File, error) {
 
 // An eventLog writes events as JSON lines, each in one piece.
 type eventLog struct {
-	mu sync.Mutex
-	f  *os.File
-	b  []byte
+	f     *os.File
+	delay time.Duration // how long a line may wait for more, so that many go in one write; 0: not at all
+
+	mu      sync.Mutex
+	b       []byte
+	waiting bool // a flush is due
 }
 
-func newEventLog(f *os.File) *eventLog { return &eventLog{f: f} }
+const (
+	logDelay = 20 * time.Millisecond
+	logBatch = 16 << 10
+)
+
+func newEventLog(f *os.File, delay time.Duration) *eventLog { return &eventLog{f: f, delay: delay} }
 
 func (l *eventLog) write(e *proxy.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.b = append(e.AppendJSON(l.b[:0]), '\n')
-	l.f.Write(l.b)
+	l.b = append(e.AppendJSON(l.b), '\n')
+	switch {
+	case l.delay == 0 || len(l.b) >= logBatch:
+		l.put()
+	case !l.waiting:
+		l.waiting = true
+		time.AfterFunc(l.delay, l.flush)
+	}
+}
+
+// flush writes what waits. Who ends on purpose calls it last.
+func (l *eventLog) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = false
+	l.put()
+}
+
+func (l *eventLog) put() {
+	if len(l.b) > 0 {
+		l.f.Write(l.b)
+		l.b = l.b[:0]
+	}
 }

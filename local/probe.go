@@ -27,6 +27,7 @@ import (
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/perimeter/all"
 	"github.com/ringwall/ringwall/perimeter/host"
+	"github.com/ringwall/ringwall/perimeter/people"
 	"github.com/ringwall/ringwall/plan"
 	"github.com/ringwall/ringwall/verify"
 )
@@ -54,6 +55,7 @@ func (h *hub) serveProbe(w http.ResponseWriter, r *http.Request) {
 		reply(w, nil, err)
 		return
 	}
+	defer h.spoil()()
 	only := map[string]bool{}
 	for _, id := range strings.Fields(r.FormValue("controls")) {
 		only[id] = true
@@ -62,7 +64,7 @@ func (h *hub) serveProbe(w http.ResponseWriter, r *http.Request) {
 	docs := map[string]perimeter.Result{}
 	for _, p := range all.Perimeters {
 		for _, c := range p.Controls {
-			if len(only) == 0 || only[c.ID] {
+			if c.For(h.Plan) && (len(only) == 0 || only[c.ID]) {
 				by[c.Vantage] = append(by[c.Vantage], c.ID)
 				docs[c.ID] = perimeter.Result{ID: c.ID, Perimeter: p.Number, Vantage: c.Vantage, Doc: c.Doc}
 			}
@@ -144,7 +146,7 @@ func (h *hub) probeFrom(ctx context.Context, v perimeter.Vantage, ids []string, 
 func (h *hub) probeOutside(ctx context.Context, v perimeter.Vantage, cfg probeConfig, out io.Writer) error {
 	cfg.Site = &perimeter.SiteAccess{State: h.State.Dir, Secrets: h.secretValues(), PIDs: pids()}
 	files := []*os.File{}
-	for _, n := range []string{hostVisitor, hostOffice, hostStranger, plan.Beside} {
+	for _, n := range []string{hostVisitor, hostOffice, hostStranger, hostCrowd, plan.Beside} {
 		if x := h.net.Host(n); x != nil {
 			cfg.Nodes = append(cfg.Nodes, n)
 			files = append(files, x.File())
@@ -199,7 +201,17 @@ func (h *hub) probeInside(ctx context.Context, v perimeter.Vantage, cfg probeCon
 			in.Secret = insideSecrets + "/database.json"
 		}
 	}
-	in.Hidden = append(h.hidden(), h.State.Control(), h.State.Secrets(), h.State.Database(), h.State.Logs())
+	in.Hidden = append(h.hidden(), h.State.Control(), h.State.Secrets(), h.State.Logs())
+	if h.hasDatabase() {
+		in.Hidden = append(in.Hidden, h.State.Database())
+	}
+	in.Sockets = append([]string{h.State.Control()}, sockets(h.State.Run())...)
+	abstract, err := h.listenAbstract(v)
+	if err != nil {
+		return err
+	}
+	defer abstract.Close()
+	in.Sockets = append(in.Sockets, abstract.Addr().String())
 	cfg.Inside = in
 	config, err := pack(cfg)
 	if err != nil {
@@ -207,6 +219,32 @@ func (h *hub) probeInside(ctx context.Context, v perimeter.Vantage, cfg probeCon
 	}
 	defer config.Close()
 	return h.runSelf(ctx, s, "@probe", []*os.File{config}, out)
+}
+
+// sockets are those of the site's other parts.
+func sockets(run string) []string {
+	var out []string
+	filepath.WalkDir(run, func(name string, e os.DirEntry, err error) error {
+		if err == nil && e.Type() == os.ModeSocket {
+			out = append(out, name)
+		}
+		return nil
+	})
+	return out
+}
+
+// listenAbstract opens a socket without a file for a probe to look for, on the
+// hub's side of the instance's network.
+func (h *hub) listenAbstract(v perimeter.Vantage) (l net.Listener, err error) {
+	listen := func() error {
+		l, err = net.Listen("unix", "@ringwall-"+people.NewSecret()[:16])
+		return err
+	}
+	i := h.anyInstance(string(v))
+	if i == nil || !perimeter.Down("host/no-abstract-sockets") {
+		return l, listen()
+	}
+	return l, i.host.Do(listen)
 }
 
 // hidden are paths on the machine that exist and that no instance may see.
@@ -282,7 +320,7 @@ func runProbe() error {
 	for i, n := range cfg.Nodes {
 		nets[n] = inherited(i, n)
 	}
-	hosts := map[string]string{plan.Internet: hostVisitor, plan.Office: hostOffice, hostStranger: hostStranger, plan.Beside: plan.Beside}
+	hosts := map[string]string{plan.Internet: hostVisitor, plan.Office: hostOffice, hostStranger: hostStranger, hostCrowd: hostCrowd, plan.Beside: plan.Beside}
 	t.From = func(node string) (perimeter.Dialer, error) {
 		ns := nets[hosts[node]]
 		if ns == nil {

@@ -24,10 +24,11 @@ func TestMain(m *testing.M) {
 const testLimit = 30 * time.Second
 
 // board is the example site, with its program built.
-func board(t *testing.T) *localtest.Site { t.Helper(); return boardWith(t, "") }
+func board(t *testing.T) *localtest.Site { t.Helper(); return boardWith(t, "", "") }
 
 // boardWith is the example site with the program built under a build tag.
-func boardWith(t *testing.T, tags string) *localtest.Site {
+// and more configuration.
+func boardWith(t *testing.T, tags, more string) *localtest.Site {
 	t.Helper()
 	conf, err := os.ReadFile("../examples/board/ringwall.yaml")
 	if err != nil {
@@ -37,7 +38,7 @@ func boardWith(t *testing.T, tags string) *localtest.Site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return localtest.New(t, localtest.Build(t, "cmd/ringwall", tags), "board-dev", string(conf), map[string]string{"site/board": string(prog)})
+	return localtest.New(t, localtest.Build(t, "cmd/ringwall", tags), "board-dev", string(conf)+more, map[string]string{"site/board": string(prog)})
 }
 
 // Without root and as root: the site comes up, and each tier shows its own face.

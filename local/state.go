@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/ringwall/ringwall/internal/durable"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,6 +48,9 @@ func (s State) Control() string  { return s.path("control.sock") }
 // Refusals is the log with one JSON line per refused request.
 func (s State) Refusals() string { return filepath.Join(s.Logs(), "refusals.jsonl") }
 
+// AdminFile is where the generated administrator's login lies.
+func (s State) AdminFile() string { return s.path("secrets", "admin.json") }
+
 // cgroup is the control group below which all of the site's processes are: no
 // other site has it, also one of the same name in another directory.
 func (s State) cgroup() string {
@@ -78,7 +82,7 @@ func (s State) Create(site string) error {
 	b, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		b, _ = json.Marshal(stateFile{stateVersion, site})
-		return writeFile(name, append(b, '\n'), 0o600)
+		return durable.WriteFile(name, append(b, '\n'), 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
@@ -119,34 +123,6 @@ func (s State) tidy() {
 			os.Remove(l)
 		}
 	}
-}
-
-// writeFile replaces a file so that after a crash it has either the old content
-// or the new one, whole.
-func writeFile(name string, b []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	return syncDir(filepath.Dir(name))
-}
-
-func syncDir(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // A Lock says that one supervisor owns the state. The kernel lets go of it when

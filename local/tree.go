@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ringwall/ringwall/internal/manifest"
+	"github.com/ringwall/ringwall/internal/nodered"
 	"github.com/ringwall/ringwall/internal/wordpress"
 	"github.com/ringwall/ringwall/perimeter/application"
 	"github.com/ringwall/ringwall/perimeter/edge"
@@ -32,8 +34,11 @@ func (h *hub) prepareFiles(ctx context.Context) error {
 
 // fillTree puts a packaged app into a new tree.
 func (h *hub) fillTree(dir string) error {
-	if h.Plan.Application.Setup == "wordpress" {
-		return wordpress.Install("/usr/share/wordpress", dir)
+	switch h.Plan.Application.Setup {
+	case "wordpress":
+		return wordpress.Install(wordpress.Source, dir)
+	case "node-red":
+		return nodered.Fill(dir)
 	}
 	return nil
 }
@@ -80,7 +85,7 @@ func (h *hub) watchTree(ctx context.Context) {
 			if plan.FileClass(class) == plan.Data {
 				what = "data"
 			}
-			h.step(Step{Part: "files", State: "note", Text: fmt.Sprintf("%s changed: %s; replacing fleet", what, c)})
+			h.step(Step{Part: "files", State: "note", Text: fmt.Sprintf("%s changed, replacing fleet: %s", what, oneLine(c.String()))})
 		}
 		purge := ""
 		h.front.ask(ctx, order{Purge: &purge})
@@ -89,6 +94,15 @@ func (h *hub) watchTree(ctx context.Context) {
 		}
 		h.front.ask(ctx, order{Purge: &purge})
 	})
+}
+
+// oneLine puts a change's lines on one, and the columns' spaces away.
+func oneLine(s string) string {
+	var out []string
+	for l := range strings.Lines(s) {
+		out = append(out, strings.Join(strings.Fields(l), " "))
+	}
+	return strings.Join(out, ", ")
 }
 
 // certificate is the one that the edge shows: a given one, or one that the site's

@@ -4,6 +4,7 @@
 package perimeter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -34,11 +35,21 @@ type Control struct {
 	// left out of the site's table, never counted as held. Nil: it always does.
 	Applies func(*plan.Plan) bool
 
+	// Wall is the control whose switch takes this one's wall down too, in builds
+	// that have switches; empty: its own.
+	Wall string
+
 	// Probe tries to break the promise on a running site. It calls Target.Tried
 	// for what it did and Target.Broken for what came through. An error means
 	// that the control could not be judged; so does a probe that tried nothing.
 	Probe func(context.Context, *Target) error
 }
+
+// For says whether the control is one of a site's promises.
+func (c *Control) For(p *plan.Plan) bool { return c.Applies == nil || c.Applies(p) }
+
+// Switch is the id under which a test build takes the control's wall down.
+func (c *Control) Switch() string { return cmp.Or(c.Wall, c.ID) }
 
 // A Vantage is where a probe stands.
 type Vantage string

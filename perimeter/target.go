@@ -22,8 +22,8 @@ type Target struct {
 	URL  string // of the public site: https://host; names, not addresses, so that certificates are checked
 
 	// From dials as a node of the plan would, from that node's own network:
-	// plan.Internet (a visitor), plan.Office (an administrator), "stranger" (an
-	// address that the allow list refuses), plan.Beside. Nil where this vantage
+	// plan.Internet (a visitor), plan.Office (an administrator), Stranger,
+	// Crowd, plan.Beside. Nil where this vantage
 	// has only its own network.
 	From func(node string) (Dialer, error)
 
@@ -129,7 +129,7 @@ func HTTP1(tr *http.Transport) {
 // network: over IPv6 where the node's address is one.
 func (t *Target) EdgeAddr(node string, port uint16) string {
 	a := t.Plan.VPC.Edge
-	from := map[string]netip.Addr{plan.Internet: t.Plan.Network.Visitor, plan.Office: t.Plan.Network.Office, "stranger": t.Plan.Network.Stranger}[node]
+	from := map[string]netip.Addr{plan.Internet: t.Plan.Network.Visitor, plan.Office: t.Plan.Network.Office, Stranger: t.Plan.Network.Stranger, Crowd: t.Plan.Network.Crowd}[node]
 	if from.Is6() {
 		a = t.Plan.VPC.Edge6
 	}

@@ -3,7 +3,7 @@ package plan
 // Application holds the settings of perimeter 10.
 type Application struct {
 	LoginPath string // where an administrator logs in, for probes; empty: unknown
-	Setup     string // "wordpress" installs WordPress from the system's package at the first up; "node-red" copies a user directory; empty: none
+	Setup     string // "wordpress" installs WordPress from the system's package at the first up; "node-red" adds the settings that a user directory lacks; empty: none
 }
 
 // AWS holds what only has a meaning on AWS. It is kept for synth and named by up.

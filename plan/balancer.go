@@ -12,6 +12,7 @@ type Balancer struct {
 	StartTimeout   time.Duration // the longest the app may take until it is healthy for the first time
 	DrainTimeout   time.Duration // the longest an instance may finish its requests in
 	ScaleInFlight  int           // requests in flight per fleet instance above which one is added
+	ScaleQuiet     time.Duration // of little load, after which an added instance is taken away
 	ScaleLatency   time.Duration // median time to first byte above which one is added
 }
 

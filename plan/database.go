@@ -7,6 +7,7 @@ type Database struct {
 	Name       string // of the database: letters, digits and _
 	Major      string // "15", "10.11"; empty: what the system's packages have
 	Full       string // AWS only
+	Here       string // the major version wanted on this machine; empty: what its packages have
 	Snapshot   string // a dump to start from: absolute path of a .sql file, on this machine
 	SecretFile string // an existing server: absolute path of a 0600 JSON file with password, dbname, host, username
 	Size       int    // replicas of a cluster
@@ -15,6 +16,9 @@ type Database struct {
 	Grants     map[string][]Grant // by tier; a tier that is not listed gets every right on its database's rows and tables when Write, SELECT otherwise
 	Mask       []Mask
 }
+
+// Present says whether the site's network has a database in it.
+func (d Database) Present() bool { return d.Config == DBInstance || d.Config == DBCluster }
 
 // DBConfig says what database the site has.
 type DBConfig string

@@ -143,6 +143,7 @@ func (l *loader) versions(d *draft) {
 	i := slices.Index(known, major)
 	if i < 0 {
 		if db.Engine == MySQL && slices.Contains(mariaDB, major) && db.Full == "" {
+			d.Database.Here = major
 			return
 		}
 		other := Postgres
@@ -182,7 +183,8 @@ func (l *loader) versions(d *draft) {
 	if r.retired {
 		l.note(fmt.Sprintf("%s %s is at its end: AWS runs it in extended support only", db.Engine, r.major))
 	}
-	if d.Origins["database.major"].Source == "file" && l.isProperties() || db.Full != "" {
+	if d.Database.Here = db.Major; d.Origins["database.major"].Source == "file" && l.isProperties() || db.Full != "" || db.Engine == MySQL {
+		d.Database.Here = ""
 		runs := "PostgreSQL"
 		if db.Engine == MySQL {
 			runs = "MariaDB"

@@ -131,6 +131,9 @@ func (l *loader) people(d *draft, made func(string)) {
 		})
 		made("network.stranger")
 	}
+	n.Crowd = firstOf(examples, func(a netip.Addr) bool {
+		return free(a) && !admins.Has(a) && a != n.Visitor && a != n.Office && a != n.Stranger
+	})
 }
 
 // examples are blocks that belong to nobody (RFC 5737, RFC 2544, RFC 3849), with

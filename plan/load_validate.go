@@ -298,5 +298,5 @@ func (l *loader) awsNote(d *draft) {
 }
 
 func (p *Plan) hasDatabase() bool {
-	return p.Database.Config == DBInstance || p.Database.Config == DBCluster || p.Database.SecretFile != ""
+	return p.Database.Present() || p.Database.SecretFile != ""
 }

@@ -17,6 +17,7 @@ type Network struct {
 	Visitor    netip.Addr     // the address a visitor's door stands for: in Edge.Allowed, not in Balancer.Admins
 	Office     netip.Addr     // the address the administrator's door stands for: in both
 	Stranger   netip.Addr     // an address outside Edge.Allowed; invalid when everybody is allowed
+	Crowd      netip.Addr     // an address that probes flood from; it is none of the others
 
 	Rate           Rate
 	MaxConns       int           // open connections, all together

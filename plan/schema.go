@@ -85,8 +85,8 @@ func networkKeys() []key {
 		{name: "network.rate.burst", doc: "Requests of one address at once.", ptr: func(d *draft) any { return &d.Network.Rate.Burst }, def: "300", min: 1, max: 1e6},
 		{name: "network.maxConns", doc: "Open connections, all together.", ptr: func(d *draft) any { return &d.Network.MaxConns }, def: "1024", min: 1, max: 1e6},
 		{name: "network.maxConnsPerIP", doc: "Open connections of one address.", ptr: func(d *draft) any { return &d.Network.MaxConnsPerIP }, def: "128", min: 1, max: 1e6},
-		{name: "network.headerTimeout", doc: "How long a request's header may take.", ptr: func(d *draft) any { return &d.Network.HeaderTimeout }, def: "10s", min: 1},
-		{name: "network.bodyTimeout", doc: "How long a body may stay under minBodyRate.", ptr: func(d *draft) any { return &d.Network.BodyTimeout }, def: "10s", min: 1},
+		{name: "network.headerTimeout", doc: "How long a request's header may take.", ptr: func(d *draft) any { return &d.Network.HeaderTimeout }, def: "5s", min: 1},
+		{name: "network.bodyTimeout", doc: "How long a body may stay under minBodyRate.", ptr: func(d *draft) any { return &d.Network.BodyTimeout }, def: "5s", min: 1},
 		{name: "network.minBodyRate", doc: "Bytes a second under which a body is cut.", ptr: func(d *draft) any { return &d.Network.MinBodyRate }, def: "1KiB", unit: "size"},
 		{name: "network.idleTimeout", doc: "How long an idle connection stays open.", ptr: func(d *draft) any { return &d.Network.IdleTimeout }, def: "1m", min: 1},
 		{name: "network.maxHeader", doc: "The largest request header.", ptr: func(d *draft) any { return &d.Network.MaxHeaderBytes }, def: "32KiB", unit: "size", min: 1 << 10, max: 1 << 20},
@@ -130,6 +130,7 @@ func insideKeys() []key {
 		{name: "balancer.drainTimeout", doc: "How long an instance that goes may finish its requests.", ptr: func(d *draft) any { return &d.Balancer.DrainTimeout }, def: "10s"},
 		{name: "balancer.startTimeout", doc: "How long the app may take until it is healthy for the first time.", ptr: func(d *draft) any { return &d.Balancer.StartTimeout }, def: "60s"},
 		{name: "balancer.scaleInFlight", doc: "Requests in flight per instance above which one is added.", ptr: func(d *draft) any { return &d.Balancer.ScaleInFlight }, def: "8", min: 1, max: 1e6},
+		{name: "balancer.scaleQuiet", doc: "Time of little load after which an added instance is taken away.", ptr: func(d *draft) any { return &d.Balancer.ScaleQuiet }, def: "1m", min: 1},
 		{name: "balancer.scaleLatency", doc: "Median time to the first byte above which an instance is added.", ptr: func(d *draft) any { return &d.Balancer.ScaleLatency }, def: "500ms", min: 1},
 
 		{name: "host.allowWeak", doc: "Start although this machine cannot enforce everything.", ptr: func(d *draft) any { return &d.Host.AllowWeak }, def: "false"},

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ringwall/ringwall/internal/durable"
 	"github.com/ringwall/ringwall/verify"
 )
 
@@ -95,7 +96,7 @@ func (s sinks) Write(r *Report) error {
 
 // writeFile replaces a file in one step. A device or pipe, which has nothing to
 // replace, is written to.
-func writeFile(name string, b []byte) (err error) {
+func writeFile(name string, b []byte) error {
 	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() {
 		if st.IsDir() {
 			return fmt.Errorf("writing the report to %s: it is a directory", name)
@@ -105,20 +106,8 @@ func writeFile(name string, b []byte) (err error) {
 	if target, err := filepath.EvalSymlinks(name); err == nil {
 		name = target
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
-	if err != nil {
-		return fmt.Errorf("writing the report to %s: %w", name, err)
+	if err := durable.WriteFile(name, b, 0o644); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-			err = fmt.Errorf("writing the report to %s: %w", name, err)
-		}
-	}()
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ringwall/ringwall/perimeter"
+	"github.com/ringwall/ringwall/plan"
 )
 
 // An UnknownError is a name that is neither a perimeter nor a control.
@@ -31,6 +32,11 @@ func Jobs(ps []*perimeter.Perimeter) []Job {
 		}
 	}
 	return jobs
+}
+
+// For leaves out the controls that a site has nothing for.
+func For(p *plan.Plan, jobs []Job) []Job {
+	return slices.DeleteFunc(slices.Clone(jobs), func(j Job) bool { return !j.Control.For(p) })
 }
 
 // Select returns the controls that the names ask for, in the perimeters' order

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/ringwall/ringwall/internal/nodered"
 )
 
 // startNodeRED runs one tier over the user directory dir.
@@ -41,6 +43,7 @@ func TestNodeRED(t *testing.T) {
 	if out, err := exec.Command("cp", "-a", "../node-red/site", dir).CombinedOutput(); err != nil {
 		t.Fatalf("copying the user directory: %v: %s", err, out)
 	}
+	must(t, nodered.Fill(dir))
 	own(t, dir)
 	ctx := t.Context()
 

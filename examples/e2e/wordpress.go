@@ -181,14 +181,14 @@ func (w *WordPress) Comment(ctx context.Context, post int64, author, text string
 }
 
 // Visit does what a visitor does: home, the post, its image, search, feed, an
-// archive, the public REST interface, and a page that is not there.
-func (w *WordPress) Visit(ctx context.Context, p Post, title string, m Media) error {
+// archive, its author's archive, the public REST interface, and a page that is not there.
+func (w *WordPress) Visit(ctx context.Context, p Post, title string, m Media, author string) error {
 	for path, want := range map[string]string{
 		"/": title, p.Path(): title, "/feed/": title, "/comments/feed/": "<rss",
-		"/?" + url.Values{"s": {title}}.Encode():                                       title,
-		"/category/uncategorized/":                                                     title,
-		"/author/operator/":                                                            title,
-		fmt.Sprintf("/wp-json/wp/v2/posts/%d", p.ID):                                   title,
+		"/?" + url.Values{"s": {title}}.Encode():     title,
+		"/category/uncategorized/":                   title,
+		author:                                       title,
+		fmt.Sprintf("/wp-json/wp/v2/posts/%d", p.ID): title,
 		"/wp-json/wp/v2/search?" + url.Values{"search": {title}}.Encode():              title,
 		"/wp-includes/css/dist/block-library/style.min.css":                            "wp-block",
 		"/wp-json/oembed/1.0/embed?" + url.Values{"url": {w.Base + p.Path()}}.Encode(): title,

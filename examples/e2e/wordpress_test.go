@@ -117,7 +117,7 @@ func TestWordPress(t *testing.T) {
 
 	for _, active := range []bool{true, false} { // ends without the plugin
 		must(t, admin.SetPlugin(ctx, "akismet/akismet", active))
-		must(t, visitor.Visit(ctx, post, title, media))
+		must(t, visitor.Visit(ctx, post, title, media, "/author/operator/"))
 		text := fmt.Sprintf("A comment while a plugin is active=%v", active)
 		must(t, visitor.Comment(ctx, post.ID, "Ada", text))
 		want := 0 // one whom an administrator approved before is seen at once

@@ -21,6 +21,7 @@ type Options struct {
 	MaxEntry                   int64         // of one body; larger answers pass
 	Wait                       time.Duration // the longest a request waits for another's answer to the same question; 0: 3 s
 	Now                        func() time.Time
+	Key                        func(*http.Request) string // names a request; nil: Key
 }
 
 // A Cache keeps responses. It is safe for concurrent use.
@@ -41,6 +42,9 @@ type Cache struct {
 func New(o Options) *Cache {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Key == nil {
+		o.Key = Key
 	}
 	if o.Wait <= 0 {
 		o.Wait = 3 * time.Second
@@ -109,7 +113,7 @@ func (c *Cache) Serve(w http.ResponseWriter, r *http.Request, next Next) (string
 	if c.o.MaxBytes <= 0 || !Eligible(r) {
 		return Pass, next(w, r)
 	}
-	key := Key(r)
+	key := c.o.Key(r)
 	cc := parseControl(r.Header, true)
 	if cc.noStore {
 		return Pass, next(w, r)

@@ -13,11 +13,12 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"unicode/utf8"
+
+	"github.com/ringwall/ringwall/internal/durable"
 )
 
 // A Manifest is what a tree held when it was scanned, sorted by path.
@@ -163,16 +164,6 @@ func kind(m fs.FileMode) string {
 	return "special file"
 }
 
-func stampOf(st fs.FileInfo) stamp {
-	s, ok := st.Sys().(*syscall.Stat_t)
-	if !ok {
-		return stamp{}
-	}
-	return stamp{uint64(s.Dev), s.Ino, s.Size, times(s.Mtim), times(s.Ctim)}
-}
-
-func times(t syscall.Timespec) [2]int64 { return [2]int64{int64(t.Sec), int64(t.Nsec)} }
-
 func ignoreGone(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP) {
 		return nil
@@ -276,34 +267,10 @@ func (m *Manifest) Save(name string) error {
 	if err != nil {
 		return fmt.Errorf("writing the manifest: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".manifest-*")
-	if err != nil {
-		return fmt.Errorf("writing the manifest: %w", err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(append(b, '\n'))
-	err = cmp.Or(err, f.Sync())
-	err = cmp.Or(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err == nil {
-		err = SyncDir(filepath.Dir(name))
-	}
-	if err != nil {
+	if err := durable.WriteFile(name, append(b, '\n'), 0o600); err != nil {
 		return fmt.Errorf("writing the manifest: %w", err)
 	}
 	return nil
-}
-
-// SyncDir makes the names in a directory durable.
-func SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // Load reads what Save wrote. A file that is not there is fs.ErrNotExist.

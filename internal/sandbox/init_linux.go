@@ -13,9 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// A sandbox is set up before the packages that sort after this one, or need it,
+// are initialised. What they compile and fill in is for a program that this
+// process never becomes; it would take as long as the walls do.
+func init() { Init() }
+
 // Init becomes the sandboxed program when this process was re-executed by
-// Start, and never returns then. Otherwise it returns at once. Every main and
-// every TestMain calls it first.
+// Start, and never returns then. Otherwise it returns at once. It runs when this
+// package is initialised; a main that calls it first says so to its reader.
 func Init() {
 	if len(os.Args) != 1 || os.Args[0] != argv0 {
 		return

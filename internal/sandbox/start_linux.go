@@ -128,7 +128,7 @@ func (p *Process) handOver(specW *os.File, w *wire) (step, next string, err erro
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return "waiting for its set-up", "", fmt.Errorf("no answer in %v", startTimeout)
 		case err != nil:
-			return "waiting for its set-up", "does the program's main (or TestMain) call sandbox.Init first?", errEnded
+			return "waiting for its set-up", "what it printed may say more", errEnded
 		case s.Step != "":
 			if s.Text != "" {
 				return s.Step, s.Next, errors.New(s.Text)

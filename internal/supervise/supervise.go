@@ -52,6 +52,7 @@ type Part struct {
 	mu     sync.Mutex
 	status Status
 	proc   Process
+	asked  bool // its end was asked for, and is no failure
 	stop   chan struct{}
 	once   sync.Once
 	done   chan struct{}
@@ -99,9 +100,12 @@ func (p *Part) keep(proc Process) {
 			p.set(Stopped, 0, "")
 			return
 		}
-		if time.Since(began) > 10*time.Second {
+		p.mu.Lock()
+		if p.asked || time.Since(began) > 10*time.Second {
 			pause = 0
 		}
+		p.asked = false
+		p.mu.Unlock()
 		for {
 			p.wait(pause, err)
 			select {
@@ -183,13 +187,36 @@ func (p *Part) Status() Status {
 	return p.status
 }
 
-// Kill ends the present process at once; it is started again.
+// Kill ends the present process at once; it is started again without a pause.
 func (p *Part) Kill() {
 	p.mu.Lock()
 	proc := p.proc
+	p.asked = true
 	p.mu.Unlock()
 	if proc != nil {
 		proc.Kill()
+	}
+}
+
+// Restart asks the present process to end, and returns when another runs or the
+// part is stopped.
+func (p *Part) Restart() {
+	p.mu.Lock()
+	proc, before := p.proc, p.status.Restarts
+	p.asked = true
+	p.mu.Unlock()
+	if proc == nil {
+		return
+	}
+	proc.Signal(p.Term)
+	for end := time.Now().Add(p.Grace); ; time.Sleep(5 * time.Millisecond) {
+		s := p.Status()
+		if s.State == Stopped || s.State == Running && s.Restarts > before {
+			return
+		}
+		if time.Now().After(end) {
+			proc.Kill()
+		}
 	}
 }
 

@@ -83,6 +83,22 @@ func TestStopIgnored(t *testing.T) {
 	p.Stop()
 }
 
+func TestRestart(t *testing.T) {
+	for _, script := range []string{"exec sleep 100", "trap '' TERM; while :; do sleep 0.05; done"} {
+		p := &Part{Name: "part", Grace: 200 * time.Millisecond, Start: command(script)}
+		if err := p.Run(); err != nil {
+			t.Fatal(err)
+		}
+		first := p.Status().PID
+		time.Sleep(50 * time.Millisecond)
+		p.Restart()
+		if s := p.Status(); s.State != Running || s.PID == first {
+			t.Errorf("%s: got %+v, want another process than %d", script, s, first)
+		}
+		p.Stop()
+	}
+}
+
 func TestStopIsAskedAgain(t *testing.T) {
 	p := &Part{Name: "slow of hearing", Grace: 10 * time.Second, Again: 50 * time.Millisecond,
 		Start: command("n=0; trap 'n=$((n+1))' TERM; while [ $n -lt 2 ]; do sleep 0.02; done")}

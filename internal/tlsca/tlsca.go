@@ -23,6 +23,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ringwall/ringwall/internal/durable"
 )
 
 const (
@@ -165,39 +167,13 @@ func create(dir string, permitted []string, addrs []netip.Addr, now func() time.
 	if err := os.Remove(filepath.Join(dir, "ca.key")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("replacing the local certificate authority: %w", err)
 	}
-	if err := writeFile(filepath.Join(dir, "ca.pem"), certPEM, 0o644); err != nil {
+	if err := durable.WriteFile(filepath.Join(dir, "ca.pem"), certPEM, 0o644); err != nil {
 		return nil, err
 	}
-	if err := writeFile(filepath.Join(dir, "ca.key"), keyPEM, 0o600); err != nil {
+	if err := durable.WriteFile(filepath.Join(dir, "ca.key"), keyPEM, 0o600); err != nil {
 		return nil, err
 	}
 	return &CA{cert: cert, key: key, pem: certPEM, now: now}, nil
-}
-
-// writeFile writes a file whole or not at all.
-func writeFile(name string, data []byte, mode os.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
-	}
-	return nil
 }
 
 // Due says whether the first certificate of a PEM chain is to be replaced: less

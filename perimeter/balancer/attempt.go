@@ -89,7 +89,7 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 		last = err
 		dial := dialFailed(err)
 		if dial {
-			be.failed()
+			a.b.takeOut(be)
 		}
 		if !dial {
 			lost++

@@ -23,7 +23,8 @@ type backend struct {
 	inFlight  atomic.Int64
 	up        atomic.Bool
 	draining  atomic.Bool
-	misses    int // failed health requests in a row; of the health loop alone
+	unwell    atomic.Value // string: what is wrong, by the last health request
+	misses    int          // failed health requests in a row; of the health loop alone
 	idle      chan struct{}
 	cancel    context.CancelFunc
 
@@ -111,9 +112,15 @@ func (be *backend) leave() {
 	}
 }
 
-// failed takes an instance out at once when no connection to it could be made;
-// its next health request brings it back.
-func (be *backend) failed() { be.up.Store(false) }
+// takeOut gives an instance no more requests; its next health request that
+// succeeds brings it back.
+func (b *Balancer) takeOut(be *backend) {
+	if be.up.Swap(false) {
+		b.mu.Lock()
+		b.notify()
+		b.mu.Unlock()
+	}
+}
 
 // SetBackends replaces the list of instances. One that stays keeps its
 // connections and its health; a new one gets requests after its first health
@@ -176,6 +183,9 @@ func (b *Balancer) Drain(ctx context.Context, name string) (cut int, err error) 
 	be := b.backends[i]
 	b.mu.RUnlock()
 	be.draining.Store(true)
+	b.mu.Lock()
+	b.notify()
+	b.mu.Unlock()
 	err = be.wait(ctx, b.p.Balancer.DrainTimeout)
 	cut = int(be.inFlight.Load())
 	be.close()
@@ -197,6 +207,14 @@ func (be *backend) wait(ctx context.Context, limit time.Duration) error {
 		}
 	}
 	return nil
+}
+
+// Changed is closed when what Health says of an instance may have changed: ask
+// for it first, and then for Health.
+func (b *Balancer) Changed() <-chan struct{} {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.changed
 }
 
 // notify wakes those who wait for an instance; the caller holds the lock.
@@ -280,7 +298,9 @@ func (b *Balancer) watch(ctx context.Context, be *backend) {
 	}
 	for {
 		wait := interval
-		if b.healthy(ctx, client, be) || perimeter.Down("balancer/health") {
+		unwell := b.unwell(ctx, client, be)
+		be.unwell.Store(unwell)
+		if unwell == "" || perimeter.Down("balancer/health") {
 			be.misses = 0
 			if !be.up.Swap(true) {
 				b.mu.Lock()
@@ -289,7 +309,7 @@ func (b *Balancer) watch(ctx context.Context, be *backend) {
 			}
 		} else {
 			if be.misses++; be.misses >= 2 {
-				be.up.Store(false)
+				b.takeOut(be)
 			}
 			if !be.up.Load() { // starting, most likely: look again soon, and then less often
 				wait = min(interval, 10*time.Millisecond<<min(be.misses, 10))
@@ -305,23 +325,27 @@ func (b *Balancer) watch(ctx context.Context, be *backend) {
 	}
 }
 
-func (b *Balancer) healthy(ctx context.Context, client *http.Client, be *backend) bool {
+// unwell asks an instance for its health and says what is wrong with the answer.
+func (b *Balancer) unwell(ctx context.Context, client *http.Client, be *backend) string {
 	path := b.p.Balancer.HealthPath
 	if path == "" {
 		path = "/"
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://instance"+path, nil)
 	if err != nil {
-		return false
+		return err.Error()
 	}
 	req.Host = b.p.Network.Host
 	req.Header.Set(HeaderHealth, be.Name)
 	req.Header.Set("X-Forwarded-Proto", "https")
 	resp, err := client.Do(req)
 	if err != nil {
-		return false
+		return "no answer"
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
 	_ = resp.Body.Close()
-	return resp.StatusCode >= 200 && resp.StatusCode < 400
+	if resp.StatusCode < 200 || resp.StatusCode >= 400 {
+		return "the answer is " + resp.Status
+	}
+	return ""
 }

@@ -14,5 +14,5 @@ var Perimeter = &perimeter.Perimeter{
 		"answers 404 where no rule fits." + "\n" +
 		"On AWS: an internal load balancer behind a VPC origin, with TLS 1.2 or later and the " +
 		"same rules.",
-	Controls: []*perimeter.Control{},
+	Controls: controls,
 }

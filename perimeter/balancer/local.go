@@ -45,7 +45,7 @@ type Balancer struct {
 
 	mu       sync.RWMutex
 	backends []*backend
-	changed  chan struct{} // closed and replaced when an instance comes up or the list changes
+	changed  chan struct{} // closed and replaced when an instance comes up, goes down or leaves, or the list changes
 	next     atomic.Uint32
 
 	bufs    bufferPool

@@ -19,6 +19,7 @@ type Health struct {
 	Backend
 	Up, Draining bool
 	InFlight     int
+	Unwell       string // what is wrong, by the last health request
 }
 
 // Stats returns a tier's figures.
@@ -47,7 +48,8 @@ func (b *Balancer) Health() []Health {
 	defer b.mu.RUnlock()
 	out := make([]Health, len(b.backends))
 	for i, be := range b.backends {
-		out[i] = Health{be.Backend, be.up.Load(), be.draining.Load(), int(be.inFlight.Load())}
+		unwell, _ := be.unwell.Load().(string)
+		out[i] = Health{be.Backend, be.up.Load(), be.draining.Load(), int(be.inFlight.Load()), unwell}
 	}
 	return out
 }

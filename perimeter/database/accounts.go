@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ringwall/ringwall/internal/durable"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
 )
@@ -93,7 +94,7 @@ func (s *Server) writeSecret(tier string, secret plan.Secret) error {
 	if err := os.MkdirAll(s.dirs.Secrets, 0o700); err != nil {
 		return fmt.Errorf("making the directory of secrets: %w", err)
 	}
-	if err := writeFile(s.secretFile(tier), append(b, '\n'), 0o600, os.Geteuid(), os.Getegid()); err != nil {
+	if err := durable.WriteFileAs(s.secretFile(tier), append(b, '\n'), 0o600, os.Geteuid(), os.Getegid()); err != nil {
 		return fmt.Errorf("writing the database credentials of tier %s: %w", tier, err)
 	}
 	return nil

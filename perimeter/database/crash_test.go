@@ -99,7 +99,7 @@ func TestOtherMajor(t *testing.T) {
 			t.Errorf("a data directory of version 9.9: got %v", err)
 		}
 		p := testPlan(e, 1)
-		p.Database.Major = "9.9"
+		p.Database.Here = "9.9"
 		s, err := New(p, x.dirs, x.run)
 		if err == nil {
 			s.dirs.Data = filepath.Join(filepath.Dir(s.dirs.Data), "other")

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ringwall/ringwall/internal/durable"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -33,7 +34,7 @@ func (s *Server) Dump(ctx context.Context, path string) error {
 		err = s.Verify(f.Name())
 	}
 	if err == nil {
-		err = commit(f, path)
+		err = durable.Commit(f, path)
 	}
 	if err != nil {
 		return fmt.Errorf("dumping the database to %s: %w; nothing was written there", path, err)
@@ -118,7 +119,7 @@ func (s *Server) Snapshot(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	mark := func(text string) error {
-		return writeFile(s.host(snapshotMark), []byte(text+"\n"), 0o600, os.Geteuid(), os.Getegid())
+		return durable.WriteFileAs(s.host(snapshotMark), []byte(text+"\n"), 0o600, os.Geteuid(), os.Getegid())
 	}
 	b, err := os.ReadFile(s.host(snapshotMark))
 	switch state := strings.TrimSpace(string(b)); {
@@ -238,7 +239,7 @@ func (m *mysql) restore(ctx context.Context, r io.Reader) (err error) {
 	}()
 	const name = "restore.cnf"
 	file := filepath.Join(m.s.dirs.Run, name)
-	if err := writeFile(file, myOptions(plan.Secret{Username: restoreRole, Password: password}), 0o600, m.s.dirs.UID, m.s.dirs.GID); err != nil {
+	if err := durable.WriteFileAs(file, myOptions(plan.Secret{Username: restoreRole, Password: password}), 0o600, m.s.dirs.UID, m.s.dirs.GID); err != nil {
 		return err
 	}
 	defer os.Remove(file)

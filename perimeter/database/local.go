@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ringwall/ringwall/internal/durable"
 	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/plan"
 )
@@ -179,14 +180,14 @@ func (s *Server) create(ctx context.Context) error {
 	if err := s.eng.initialise(ctx, s.inside(newDir)); err != nil {
 		return err
 	}
-	if err := syncFS(s.host(newDir)); err != nil {
+	if err := durable.SyncTree(s.host(newDir)); err != nil {
 		return err
 	}
 	if err := os.Rename(s.host(newDir), s.host(liveDir)); err != nil {
 		return err
 	}
 	s.logf("database: %s %s initialised in %s", s.plan.Database.Engine, s.eng.major(), time.Since(start).Round(time.Millisecond))
-	return syncFS(s.dirs.Data)
+	return durable.SyncTree(s.dirs.Data)
 }
 
 func (s *Server) checkMajor() error {

@@ -40,7 +40,7 @@ func TestFleet(t *testing.T) {
 				"COPY wp_posts TO PROGRAM 'cat'", "COPY (SELECT 1) TO '/tmp/ringwall-evil'", "SELECT pg_read_file('/etc/passwd')", "SELECT lo_create(0)",
 				"SELECT lo_from_bytea(0, 'x')", "SELECT lo_import('/etc/passwd')", "CREATE TEMPORARY TABLE x (id INT)", "CREATE SCHEMA evil",
 				"CREATE ROLE evil", "SET ROLE ringwall_owner", "SET ROLE admin_a", "ALTER SYSTEM SET fsync = off", "LOAD '/tmp/evil.so'",
-				"CREATE EXTENSION file_fdw", "GRANT ALL ON wp_posts TO fleet_a; SELECT * FROM pg_authid", "SELECT rolpassword FROM pg_authid",
+				"CREATE EXTENSION file_fdw", "SET temp_file_limit = -1", "GRANT ALL ON wp_posts TO fleet_a; SELECT * FROM pg_authid", "SELECT rolpassword FROM pg_authid",
 				"SELECT setval('wp_comments_id_seq', 1)", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
 			} {
 				x.denied(plan.Fleet, sql)
@@ -343,9 +343,9 @@ func TestPrivate(t *testing.T) {
 		}
 		switch e {
 		case plan.Postgres:
-			out, err := x.eng.sql(t.Context(), "", "SHOW data_checksums; SHOW fsync;")
-			if out != "on\non" || err != nil {
-				t.Errorf("checksums and fsync: got %q, %v", out, err)
+			out, err := x.eng.sql(t.Context(), "", "SHOW data_checksums; SHOW fsync; SHOW temp_file_limit;")
+			if out != "on\non\n1GB" || err != nil {
+				t.Errorf("checksums, fsync and the room for sorting: got %q, %v", out, err)
 			}
 		case plan.MySQL:
 			out, err := x.eng.sql(t.Context(), "", "SELECT @@innodb_checksum_algorithm, @@innodb_flush_log_at_trx_commit, @@local_infile, @@have_symlink")

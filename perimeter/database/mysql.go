@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ringwall/ringwall/internal/durable"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
 )
@@ -76,8 +77,8 @@ func (m *mysql) dataMajor(dir string) (string, error) {
 }
 
 func (m *mysql) initialise(ctx context.Context, dir string) error {
-	if want := m.s.plan.Database.Major; want != "" && want != m.major() {
-		return fmt.Errorf("want MariaDB %s (database.engine version), and this machine has %s; install that version or change the setting", want, m.major())
+	if want := m.s.plan.Database.Here; want != "" && want != m.major() {
+		return fmt.Errorf("want MariaDB %s (database.major), and this machine has %s; install that version or change the setting", want, m.major())
 	}
 	script := bytes.NewBufferString("CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket=NULL;\n")
 	for _, name := range []string{"mysql_system_tables.sql", "mysql_system_tables_data.sql", "maria_add_gis_sp_bootstrap.sql"} {
@@ -102,7 +103,7 @@ func (m *mysql) initialise(ctx context.Context, dir string) error {
 	if err := m.s.run.Run(ctx, args, script, io.Discard); err != nil {
 		return err
 	}
-	return writeFile(m.s.host(filepath.Join(newDir, majorFile)), []byte(m.major()+"\n"), 0o600, m.s.dirs.UID, m.s.dirs.GID)
+	return durable.WriteFileAs(m.s.host(filepath.Join(newDir, majorFile)), []byte(m.major()+"\n"), 0o600, m.s.dirs.UID, m.s.dirs.GID)
 }
 
 func (m *mysql) configure() error { return nil }
@@ -316,9 +317,12 @@ SELECT 'held', grantee, '**', '', '', privilege_type FROM information_schema.use
 	for _, r := range revoke {
 		q.WriteString(r)
 	}
-	if perimeter.Down("database/server-files") {
+	for id, right := range map[string]string{"database/server-files": "FILE ON *.*", "database/other-databases": "SELECT ON mysql.*"} {
+		if !perimeter.Down(id) {
+			continue
+		}
 		for _, t := range m.s.plan.Tiers {
-			fmt.Fprintf(&q, "GRANT FILE ON *.* TO %s;\nGRANT FILE ON *.* TO %s;\n", m.myUser(t.Name+"_a"), m.myUser(t.Name+"_b"))
+			fmt.Fprintf(&q, "GRANT %[1]s TO %[2]s;\nGRANT %[1]s TO %[3]s;\n", right, m.myUser(t.Name+"_a"), m.myUser(t.Name+"_b"))
 		}
 	}
 	if q.Len() == 0 {

@@ -89,9 +89,12 @@ func (p *postgres) grant(ctx context.Context, tables []table) error {
 	for _, t := range p.s.plan.Tiers {
 		fmt.Fprintf(&q, "REVOKE ALL ON DATABASE %s FROM %s;\n", pgIdent(p.s.plan.Database.Name), p.roles(t.Name))
 		fmt.Fprintf(&q, "GRANT CONNECT ON DATABASE %s TO %s;\n", pgIdent(p.s.plan.Database.Name), pgIdent(t.Name))
-		if perimeter.Down("database/server-files") {
+		switch {
+		case perimeter.Down("database/server-files"):
 			fmt.Fprintf(&q, "GRANT pg_read_server_files, pg_execute_server_program TO %s;\n", pgIdent(t.Name))
-		} else {
+		case perimeter.Down("database/other-databases"):
+			fmt.Fprintf(&q, "GRANT pg_read_all_data TO %s;\n", pgIdent(t.Name))
+		default:
 			fmt.Fprintf(&q, `SELECT format('REVOKE %%I FROM %%I', r.rolname, m.rolname)
 FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
 WHERE m.rolname IN (%[1]s, %[2]s, %[3]s) AND NOT (r.rolname = %[1]s AND m.rolname <> %[1]s) AND NOT (r.rolname = '%[4]s' AND m.rolname = %[1]s AND %[5]t) \gexec

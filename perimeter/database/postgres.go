@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ringwall/ringwall/internal/durable"
 	"github.com/ringwall/ringwall/perimeter"
 )
 
@@ -27,7 +28,7 @@ func newPostgres(s *Server) (engine, error) {
 		m, _ := filepath.Glob(pattern)
 		found = append(found, m...)
 	}
-	want := s.plan.Database.Major
+	want := s.plan.Database.Here
 	if have, err := os.ReadFile(filepath.Join(s.host(liveDir), "PG_VERSION")); err == nil && want == "" {
 		want = strings.TrimSpace(string(have))
 	}
@@ -103,7 +104,7 @@ func (p *postgres) configure() error {
 	}
 	ident := fmt.Sprintf("%s %s %s\n%s %s %s\n", superuser, d.User, superuser, superuser, d.User, ownerRole)
 	for name, text := range map[string]string{"pg_hba.conf": hba.String(), "pg_ident.conf": ident} {
-		if err := writeFile(p.s.host(name), []byte(text), 0o600, d.UID, d.GID); err != nil {
+		if err := durable.WriteFileAs(p.s.host(name), []byte(text), 0o600, d.UID, d.GID); err != nil {
 			return fmt.Errorf("writing the database's configuration: %w", err)
 		}
 	}
@@ -131,6 +132,7 @@ func (p *postgres) command() []string {
 		{"recovery_init_sync_method", "syncfs"}, // one call, not one for each file
 		// A small site on a shared machine.
 		{"shared_buffers", "32MB"}, {"work_mem", "4MB"}, {"maintenance_work_mem", "32MB"},
+		{"temp_file_limit", "1GB"}, // a tier's sort must not take the disk that everybody's rows lie on
 		{"max_wal_size", "256MB"}, {"min_wal_size", "48MB"}, {"jit", "off"},
 		{"max_parallel_workers_per_gather", "0"}, {"max_parallel_workers", "0"}, {"max_worker_processes", "1"},
 		{"huge_pages", "off"}, {"dynamic_shared_memory_type", "mmap"}, // its walls have no /dev/shm

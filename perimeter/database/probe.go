@@ -26,10 +26,10 @@ var controls = []*perimeter.Control{
 	},
 	fleetSQL("tier-grants", "Fleet can change and delete no row that the plan does not give it.",
 		"An injected query on a public page rewrites prices, posts and passwords.", noWrites),
-	fleetSQL("fleet-inserts", "Fleet can add rows only to the tables that the plan names.",
-		"A row in the table of users or options is an administrator's account.", noInserts),
-	fleetSQL("fleet-ddl", "Fleet can make, change and drop no table, view, function or schema.",
-		"A trigger or function that is left behind works for the intruder when admin next saves.", noDDL),
+	sharing("database/tier-grants", fleetSQL("fleet-inserts", "Fleet can add rows only to the tables that the plan names.",
+		"A row in the table of users or options is an administrator's account.", noInserts)),
+	sharing("database/tier-grants", fleetSQL("fleet-ddl", "Fleet can make, change and drop no table, view, function or schema.",
+		"A trigger or function that is left behind works for the intruder when admin next saves.", noDDL)),
 	fleetSQL("other-databases", "Fleet sees the site's own database and no other.",
 		"The server's own tables hold every user's password hash.", otherDatabases),
 	hidden(fleetSQL("mask", "Fleet cannot read the tables and columns that hold password hashes.",
@@ -40,14 +40,15 @@ var controls = []*perimeter.Control{
 		"Grants bind nobody who can change them.", noSuperuser),
 	{
 		ID:      "database/admin-not-superuser",
+		Wall:    "database/superuser",
 		Doc:     "Admin owns the site's tables and has no right over the server.",
 		Why:     "A plugin with a hole in the admin area would own the server and everything it can reach.",
 		Vantage: perimeter.InAdmin,
 		Applies: ours,
 		Probe:   noSuperuser,
 	},
-	fleetSQL("passwords", "The server refuses a wrong password, an empty one, and a name that it does not know.",
-		"A server that trusts addresses trusts whoever gets into the network.", wrongPasswords),
+	sharing("database/superuser", fleetSQL("passwords", "The server refuses a wrong password, an empty one, and a name that it does not know.",
+		"A server that trusts addresses trusts whoever gets into the network.", wrongPasswords)),
 	fleetSQL("tier-secrets", "Fleet has its own credentials and nobody else's.",
 		"One password for all tiers makes every grant above worthless.", tierSecrets),
 	postgresOnly(fleetSQL("old-password", "The account that a rotation retired is locked.",
@@ -60,9 +61,14 @@ func fleetSQL(name, doc, why string, probe func(context.Context, *perimeter.Targ
 	return &perimeter.Control{ID: "database/" + name, Doc: doc, Why: why, Vantage: perimeter.InFleet, Applies: ours, Probe: probe}
 }
 
+func sharing(wall string, c *perimeter.Control) *perimeter.Control {
+	c.Wall = wall
+	return c
+}
+
 // ours says whether the site has a server whose users and grants are generated.
 func ours(p *plan.Plan) bool {
-	return (p.Database.Config == plan.DBInstance || p.Database.Config == plan.DBCluster) && p.Database.SecretFile == ""
+	return p.Database.Present() && p.Database.SecretFile == ""
 }
 
 func hidden(c *perimeter.Control) *perimeter.Control {

@@ -88,10 +88,10 @@ func (s *session) may(ctx context.Context, allowed bool, what, format string, a 
 		if f := strings.Fields(sql); len(f) > 1 && f[0] == "CREATE" {
 			s.made = append(s.made, f[1])
 		}
-	case errors.Is(err, ErrDenied):
-		s.t.Saw("%s: %v", what, err)
 	case tried(err):
 		s.t.Broken("%s: the server tried: %v", what, err)
+	case errors.Is(err, ErrDenied):
+		s.t.Saw("%s: %v", what, err)
 	default:
 		s.err = errors.Join(s.err, fmt.Errorf("%s: %w, which is no refusal of a right", what, err))
 	}
@@ -101,6 +101,9 @@ func (s *session) may(ctx context.Context, allowed bool, what, format string, a 
 // the server went to the file, or looked for the table or user.
 func tried(err error) bool {
 	text := err.Error()
+	if strings.Contains(text, "could not execute") || strings.Contains(text, "could not open file") {
+		return true // whatever the reason: the system's, not the grants'
+	}
 	i := strings.LastIndexByte(text, '(')
 	return i >= 0 && filed[strings.TrimSuffix(text[i+1:], ")")]
 }

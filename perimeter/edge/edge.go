@@ -15,5 +15,5 @@ var Perimeter = &perimeter.Perimeter{
 		"and a cache that never crosses a privilege line." + "\n" +
 		"On AWS: CloudFront with a web ACL that logs, cache policies, and a function that sets " +
 		"the viewer's address.",
-	Controls: []*perimeter.Control{},
+	Controls: controls,
 }

@@ -71,6 +71,10 @@ var singletons = []string{"Content-Type", "Content-Length", "Content-Encoding", 
 // claim replaces what a visitor says of itself by what is known of it.
 func (e *Edge) claim(r *http.Request, viewer netip.Addr) {
 	h := r.Header
+	var theirs []string
+	if perimeter.Down("edge/secret-header") {
+		theirs = h[plan.HeaderSecret]
+	}
 	if !perimeter.Down("edge/viewer-header") {
 		for name := range h {
 			if stripped(name) {
@@ -83,8 +87,10 @@ func (e *Edge) claim(r *http.Request, viewer netip.Addr) {
 	if len(h[plan.HeaderViewer]) == 0 {
 		h[plan.HeaderViewer] = []string{viewer.String()}
 	}
-	if s := e.secret.Load(); s != nil {
+	if s := e.secret.Load(); s != nil && !(perimeter.Down("edge/secret-header") && theirs != nil) {
 		h[plan.HeaderSecret] = *s
+	} else if theirs != nil {
+		h[plan.HeaderSecret] = theirs
 	}
 }
 
@@ -96,6 +102,8 @@ func secure(h http.Header, hsts bool) {
 		for _, name := range [...]string{"Server", "X-Powered-By", "X-Aspnet-Version", "X-Aspnetmvc-Version", "X-Generator"} {
 			delete(h, name)
 		}
+	} else if len(h["Server"]) == 0 {
+		h["Server"] = []string{"an app of version 1.0"} // as most say it, whatever this one does
 	}
 	if perimeter.Down("edge/security-headers") {
 		return

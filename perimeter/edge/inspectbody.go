@@ -144,7 +144,10 @@ var (
 	formType   = regexp.MustCompile(`(?i)^multipart/form-data;\s*boundary=(?:"([0-9A-Za-z'()+_,./:=?-]{1,70})"|([0-9A-Za-z'+_.-]{1,70}))$`)
 	fileHeader = regexp.MustCompile(`(?i)^content-disposition: form-data; name="[^"\\\r\n]*"; filename="[^"\\\r\n]+"$`)
 	partHeader = regexp.MustCompile(`^[A-Za-z0-9-]+: [^\r\n\x00]*$`)
+	plainPart  = regexp.MustCompile(`(?i)^content-disposition: ?form-data; ?name=` + plainValue + `(?:; ?filename=` + plainValue + `(?:; ?filename\*=[\w-]*'[\w-]*'[\w.%~+-]*)?)?$`)
 )
+
+const plainValue = `(?:"(?:[^"\\\r\n\x00]|\\[^"\\\r\n\x00])*"|[\w.-]+)`
 
 // formBoundary is the boundary of a form with files in the plain notation that
 // browsers and libraries use; empty for every other body, which then is judged
@@ -209,7 +212,8 @@ func fill(r io.Reader) (*spool, error) {
 // plainly a file's content is shortened in what the rules see; they do not judge
 // it, and it may be large. Every other byte is kept and counts against the bound.
 // A boundary that only some readers would see (after a bare line feed, or the
-// start of a longer one) is refused.
+// start of a longer one) is refused, and so is a part that some would take for a
+// field and others for a file, or that follows the end.
 func readForm(r *http.Request, b bounds, boundary string) (seen []byte, release func(), err error) {
 	s, err := fill(r.Body)
 	release = s.close
@@ -233,9 +237,17 @@ func readForm(r *http.Request, b bounds, boundary string) (seen []byte, release 
 		return err
 	}
 	if !perimeter.Down("edge/waf-body") {
-		for _, m := range marks {
+		for i, m := range marks {
 			if !regular(s, m, int64(len(delim))) {
 				return nil, release, ambiguous("a boundary that is not a line of its own")
+			}
+			last := i == len(marks)-1
+			end := s.size
+			if !last {
+				end = marks[i+1]
+			}
+			if why := irregularPart(s, m+int64(len(delim)), end, last); why != "" {
+				return nil, release, ambiguous(why)
 			}
 		}
 	}
@@ -305,6 +317,47 @@ func regular(s *spool, at, n int64) bool {
 	}
 	return string(after[:]) == "\r\n" || string(after[:]) == "--"
 }
+
+// irregularPart says what about a part is not plain; empty when it is. Readers
+// differ in quotes, in extended names and in what comes after the end: PHP reads
+// on there, and what we take for a file may be a field to it. from is just after
+// the boundary.
+func irregularPart(s *spool, from, end int64, last bool) string {
+	buf := make([]byte, min(headMax, end-from))
+	n, err := s.ReadAt(buf, from)
+	if err != nil && err != io.EOF {
+		return "a part that could not be read"
+	}
+	buf = buf[:n]
+	if bytes.HasPrefix(buf, []byte("--")) {
+		if !last || end-from > int64(len(buf)) || len(bytes.Trim(buf[2:], "\r\n")) > 0 {
+			return "something after the end"
+		}
+		return ""
+	}
+	head, _, ok := bytes.Cut(buf, []byte("\r\n\r\n"))
+	if !ok || !bytes.HasPrefix(head, []byte("\r\n")) {
+		return "a part without a header"
+	}
+	dispositions := 0
+	for line := range bytes.SplitSeq(head[2:], []byte("\r\n")) {
+		name, _, ok := bytes.Cut(line, []byte(":"))
+		if !ok || bytes.ContainsAny(line, "\r\n\x00") || !headerName.Match(name) {
+			return "a part whose header is not plain"
+		}
+		if strings.EqualFold(string(name), "Content-Disposition") {
+			if dispositions++; !plainPart.Match(line) {
+				return "a part of which it is not plain whether it is a field or a file"
+			}
+		}
+	}
+	if dispositions != 1 {
+		return "a part with no name, or with several"
+	}
+	return ""
+}
+
+var headerName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 
 // fileContent returns where a part's content starts when the part is plainly a
 // file, and 0 otherwise. from is just after the boundary.

@@ -40,9 +40,25 @@ func New(p *plan.Plan, next proxy.Handler) (*Edge, error) {
 		}
 	}
 	if c := p.Edge.Cache; !c.Off {
-		e.cache = cache.New(cache.Options{MinTTL: c.MinTTL, DefaultTTL: c.DefaultTTL, MaxTTL: c.MaxTTL, MaxBytes: c.MaxBytes, MaxEntry: c.MaxEntry})
+		e.cache = cache.New(cache.Options{MinTTL: c.MinTTL, DefaultTTL: c.DefaultTTL, MaxTTL: c.MaxTTL, MaxBytes: c.MaxBytes, MaxEntry: c.MaxEntry, Key: key})
 	}
 	return e, nil
+}
+
+// key names a request in the cache.
+func key(r *http.Request) string {
+	if perimeter.Down("edge/cache-poisoning") {
+		return r.URL.Path
+	}
+	return cache.Key(r)
+}
+
+// Reply is proxy.Reply for visitors: the id of a request is ours.
+func Reply(h proxy.Handler, log func(*proxy.Event)) http.Handler {
+	if perimeter.Down("edge/request-id") {
+		return proxy.ReplyInner(h, log)
+	}
+	return proxy.Reply(h, log)
 }
 
 // SetSecret sets what the edge shows to the balancer.
@@ -61,7 +77,10 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	rec := proxy.From(r.Context())
 	viewer := rec.Addr
 	hsts := r.TLS != nil && e.pins(r.Host)
-	rec.OnHeader = func(_ int, h http.Header) { secure(h, hsts) }
+	rec.OnHeader = func(_ int, h http.Header) {
+		secure(h, hsts)
+		h[plan.HeaderRequest] = []string{rec.ID} // not the one that a stored answer was made under
+	}
 
 	if err := form(w, r); err != nil {
 		return err
@@ -203,7 +222,7 @@ func cleanPath(p string) string {
 // answer serves from the cache what may be, and has the balancer serve the rest.
 // Viewers from the admin addresses never touch the cache.
 func (e *Edge) answer(w http.ResponseWriter, r *http.Request, rec *proxy.Record, isAdmin bool, plain string) error {
-	if e.cache == nil || isAdmin && !perimeter.Down("edge/cache-privilege") || e.isUncached(r, plain) {
+	if e.cache == nil || isAdmin && !perimeter.Down("edge/cache-privilege") || e.isUncached(r, plain) && !perimeter.Down("edge/uncached-paths") {
 		return e.next.ServeHTTP(w, r)
 	}
 	next := e.next.ServeHTTP
@@ -214,6 +233,9 @@ func (e *Edge) answer(w http.ResponseWriter, r *http.Request, rec *proxy.Record,
 			r.Header["Cookie"] = cookies
 			return e.next.ServeHTTP(w, r)
 		}
+	}
+	if perimeter.Down("edge/cache-deception") {
+		next = dress(r, next)
 	}
 	status, err := e.cache.Serve(w, r, next)
 	rec.Cache = status

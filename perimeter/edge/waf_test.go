@@ -407,6 +407,42 @@ func TestUploadsHideNothing(t *testing.T) {
 	}
 }
 
+// Readers of forms differ. What PHP takes for a field must be one to the rules,
+// also when it is short.
+func TestFormsAreReadOneWay(t *testing.T) {
+	s := newSite(t, testPlan())
+	part := func(header, text string) string { return "--b\r\n" + header + "\r\n\r\n" + text + "\r\n" }
+	const attack, field = "1' UNION SELECT user,pass FROM users-- -", `Content-Disposition: form-data; name="q"`
+	for name, body := range map[string]string{
+		"extended file name":       part(`Content-Disposition: form-data; filename*=utf-8''x; name="q"`, attack) + "--b--\r\n",
+		"extended file name last":  part(field+`; filename*=utf-8''x`, attack) + "--b--\r\n",
+		"single quotes":            part(`Content-Disposition: form-data; x='; filename="y"; z='; name="q"`, attack) + "--b--\r\n",
+		"after the end":            part(`Content-Disposition: form-data; name="x"`, "1") + "--b--\r\n" + part(field, attack) + "--b--\r\n",
+		"after the end, a blank":   part(`Content-Disposition: form-data; name="x"`, "1") + "--b--\r\n\r\n" + part(field, attack) + "--b--\r\n",
+		"after an end at once":     "--b--\r\n" + part(field, attack) + "--b--\r\n",
+		"another kind of part":     part(`Content-Disposition: attachment; filename="x"; name="q"`, attack) + "--b--\r\n",
+		"no disposition":           part("Content-Type: text/plain", attack) + "--b--\r\n",
+		"a name twice":             part(field+`; name="r"; filename="x"`, attack) + "--b--\r\n",
+		"a space before the colon": part(`Content-Disposition : form-data; name="q"; filename="x"`, attack) + "--b--\r\n",
+	} {
+		s.app.n = 0
+		if w := s.ask(visitor, "POST", "/", body, "Content-Type", "multipart/form-data; boundary=b"); w.Code < 400 || s.app.n != 0 {
+			t.Errorf("%s: got %d, want a refusal", name, w.Code)
+		}
+	}
+	for name, body := range map[string]string{
+		"browser":           part(field, "hello") + part(`Content-Disposition: form-data; name="f[]"; filename="a picture.png"`+"\r\nContent-Type: image/png", "PNG") + "--b--\r\n",
+		"no file chosen":    part(`Content-Disposition: form-data; name="f"; filename=""`+"\r\nContent-Type: application/octet-stream", "") + "--b--",
+		"without quotes":    part(`Content-Disposition: form-data; name=f; filename=a.png; filename*=utf-8''a%20b.png`, "PNG") + "--b--\r\n",
+		"another character": part(`Content-Disposition: form-data; name="f"; filename="süß.png"`, "PNG") + "--b--\r\n",
+	} {
+		s.app.n = 0
+		if w := s.ask(visitor, "POST", "/", body, "Content-Type", "multipart/form-data; boundary=b"); w.Code != 200 || s.app.n != 1 {
+			t.Errorf("%s: got %d %s, want it to pass", name, w.Code, w.Body)
+		}
+	}
+}
+
 func FuzzReadForm(f *testing.F) {
 	f.Add([]byte("--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.png\"\r\n\r\nAAAA\r\n--b--\r\n"))
 	f.Add([]byte("--b--b\r\n\r\n"))

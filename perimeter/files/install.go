@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ringwall/ringwall/internal/durable"
 	"github.com/ringwall/ringwall/plan"
 	"golang.org/x/sys/unix"
 )
@@ -77,27 +78,16 @@ func Install(p *plan.Plan, state string, o Options) (made bool, err error) {
 	if err := owner(temp, o); err != nil {
 		return false, fmt.Errorf("installing the files: %w", err)
 	}
-	if err := syncAll(temp); err != nil {
+	if err := durable.SyncTree(temp); err != nil {
 		return false, fmt.Errorf("installing the files: %w", err)
 	}
 	if err := os.Rename(temp, tree); err != nil {
 		return false, fmt.Errorf("installing the files: %w", err)
 	}
-	if err := syncAll(state); err != nil {
+	if err := durable.SyncTree(state); err != nil {
 		return false, fmt.Errorf("installing the files: %w", err)
 	}
 	return true, nil
-}
-
-// syncAll makes everything on the directory's file system durable: one call is
-// faster than one per file.
-func syncAll(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return unix.Syncfs(int(d.Fd()))
 }
 
 // prepare makes the directories that the plan names, without following a link.

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	ctlReadOnly = "files/read-only"
-	ctlNoExec   = "files/uploads-noexec"
+	ctlReadOnly    = "files/read-only"
+	ctlNoExec      = "files/uploads-noexec"
+	ctlAdminWrites = "files/admin-writes"
 )
 
 // Tree is where a site's files lie in its state directory.
@@ -28,7 +29,7 @@ func Allow(p *plan.Plan, tier, tree string, spec *sandbox.Spec) error {
 	if t == nil {
 		return fmt.Errorf("mounting the files: no tier %q in the plan", tier)
 	}
-	write := t.Write || perimeter.Down(ctlReadOnly)
+	write := t.Write && !perimeter.Down(ctlAdminWrites) || perimeter.Down(ctlReadOnly)
 	noexec := !perimeter.Down(ctlNoExec)
 	exec := p.Kind == plan.Command || !noexec
 	spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: tree, Target: p.Files.Mount, Write: write, Exec: exec})

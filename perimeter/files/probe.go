@@ -30,6 +30,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "files/no-create",
+		Wall:    ctlReadOnly,
 		Doc:     "Fleet cannot make a file, a directory, a link or a pipe in the site's tree.",
 		Why:     "One new script in the tree is a way back in that survives the instance.",
 		Vantage: perimeter.InFleet,
@@ -37,6 +38,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "files/no-rename",
+		Wall:    ctlReadOnly,
 		Doc:     "Fleet cannot rename or delete anything in the site's tree.",
 		Why:     "A file moved into another's place is as good as one overwritten, and one deleted is an outage.",
 		Vantage: perimeter.InFleet,
@@ -44,6 +46,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "files/no-attributes",
+		Wall:    ctlReadOnly,
 		Doc:     "Fleet cannot change the mode, owner, times or attributes of a file of the site.",
 		Why:     "A mode that lets others write is opened today and used tomorrow.",
 		Vantage: perimeter.InFleet,
@@ -51,6 +54,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "files/no-remount",
+		Wall:    ctlReadOnly,
 		Doc:     "Fleet cannot make its view of the tree writable, or look behind it.",
 		Why:     "Read-only is worth nothing where the reader may change it.",
 		Vantage: perimeter.InFleet,
@@ -65,7 +69,7 @@ var controls = []*perimeter.Control{
 		Probe:   uploadsNoExec,
 	},
 	{
-		ID:      "files/admin-writes",
+		ID:      ctlAdminWrites,
 		Doc:     "Admin can change the tree, so that the refusals above are about rights and not about a broken disk.",
 		Why:     "A tree that nobody can write is not safe but dead: updates are the first thing to stop.",
 		Vantage: perimeter.InAdmin,
@@ -76,15 +80,16 @@ var controls = []*perimeter.Control{
 
 var (
 	readOnly = []syscall.Errno{syscall.EROFS}
-	// Calls on what a file is are stopped by the filter before the mount is asked.
-	readOnlyMeta = []syscall.Errno{syscall.EROFS, syscall.EACCES}
+	// The filter, and a file's own mode, are asked before the mount.
+	closed = []syscall.Errno{syscall.EROFS, syscall.EACCES}
 )
 
 // sample finds a file of the tree and reads it, which shows that it is there and
-// open to this tier: what is refused next is refused to writing.
+// open to this tier: what is refused next is refused to writing. One that is not
+// executable comes first, since a program that runs is refused to writing by
+// itself.
 func sample(t *perimeter.Target) (name string, err error) {
-	found := errors.New("found")
-	err = filepath.WalkDir(t.Inside.Files, func(path string, d fs.DirEntry, err error) error {
+	filepath.WalkDir(t.Inside.Files, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return nil
 		}
@@ -96,10 +101,17 @@ func sample(t *perimeter.Target) (name string, err error) {
 		if _, err := f.Read(make([]byte, 1)); err != nil && err != io.EOF {
 			return nil
 		}
+		st, err := f.Stat()
+		if err != nil || st.Mode()&0o111 != 0 && name != "" {
+			return nil
+		}
 		name = path
-		return found
+		if st.Mode()&0o111 != 0 {
+			return nil
+		}
+		return fs.SkipAll
 	})
-	if err != found {
+	if name == "" {
 		return "", fmt.Errorf("looking for a file in %s that can be read: there is none", t.Inside.Files)
 	}
 	return name, nil
@@ -127,9 +139,22 @@ func unique(dir string) string {
 // is open, an error of another kind adds nothing.
 func outcome(t *perimeter.Target, list []attempt) error {
 	err := mountIsReadOnly(t)
+	judged, busy := 0, 0
 	for _, a := range list {
 		e := a.do()
+		if errors.Is(e, syscall.ETXTBSY) {
+			// The file is a program that runs, which is asked before the mount: this
+			// attempt says nothing.
+			t.Tried("%s", a.name)
+			t.Saw("%s: it is running, so this says nothing", a.name)
+			busy++
+			continue
+		}
+		judged++
 		err = errors.Join(err, t.Denied(e, a.want, "%s", a.name))
+	}
+	if judged == 0 && busy > 0 {
+		err = errors.Join(err, errors.New("every attempt was made on a program that runs, so nothing can be told"))
 	}
 	return err
 }
@@ -159,10 +184,10 @@ func noOverwrite(_ context.Context, t *perimeter.Target) error {
 		return fmt.Errorf("looking at %s: %w", name, err)
 	}
 	return outcome(t, []attempt{
-		{"open " + name + " for writing", readOnly, open(unix.O_WRONLY)},
-		{"open " + name + " for reading and writing", readOnly, open(unix.O_RDWR)},
-		{"open " + name + " for appending", readOnly, open(unix.O_WRONLY | unix.O_APPEND)},
-		{"shorten " + name, readOnly, func() error { return unix.Truncate(name, st.Size()) }}, // to the size that it has
+		{"open " + name + " for writing", closed, open(unix.O_WRONLY)},
+		{"open " + name + " for reading and writing", closed, open(unix.O_RDWR)},
+		{"open " + name + " for appending", closed, open(unix.O_WRONLY | unix.O_APPEND)},
+		{"shorten " + name, closed, func() error { return unix.Truncate(name, st.Size()) }}, // to the size that it has
 	})
 }
 
@@ -234,12 +259,12 @@ func noAttributes(_ context.Context, t *perimeter.Target) error {
 	}
 	// All to what they are already.
 	return outcome(t, []attempt{
-		{"set the mode of " + name, readOnlyMeta, func() error { return unix.Fchmodat(unix.AT_FDCWD, name, st.Mode&0o7777, 0) }},
-		{"set the owner of " + name, readOnlyMeta, func() error { return unix.Fchownat(unix.AT_FDCWD, name, -1, os.Getgid(), 0) }},
-		{"set the times of " + name, readOnlyMeta, func() error {
+		{"set the mode of " + name, closed, func() error { return unix.Fchmodat(unix.AT_FDCWD, name, st.Mode&0o7777, 0) }},
+		{"set the owner of " + name, closed, func() error { return unix.Fchownat(unix.AT_FDCWD, name, -1, os.Getgid(), 0) }},
+		{"set the times of " + name, closed, func() error {
 			return unix.UtimesNanoAt(unix.AT_FDCWD, name, []unix.Timespec{st.Atim, st.Mtim}, 0)
 		}},
-		{"set an attribute of " + name, readOnlyMeta, func() error {
+		{"set an attribute of " + name, closed, func() error {
 			err := unix.Setxattr(name, "user.ringwall-probe", []byte("x"), 0)
 			if err == nil {
 				unix.Removexattr(name, "user.ringwall-probe")

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ringwall/ringwall/internal/boxtest"
@@ -110,7 +111,7 @@ func TestProbesBreak(t *testing.T) {
 		"files/no-attributes": writable,
 		"files/no-remount":    writable,
 		ctlNoExec:             tree(func(m *sandbox.Mount) { m.Exec = true }),
-		"files/admin-writes":  tree(func(m *sandbox.Mount) { m.Write = false }),
+		ctlAdminWrites:        tree(func(m *sandbox.Mount) { m.Write = false }),
 	}
 	for _, c := range controls {
 		t.Run(strings.TrimPrefix(c.ID, "files/"), func(t *testing.T) {
@@ -121,5 +122,35 @@ func TestProbesBreak(t *testing.T) {
 				t.Errorf("got %v: %s\ntried %q\nsaw %q", r.Verdict, r.Error, r.Tried, r.Evidence)
 			}
 		})
+	}
+}
+
+// A program that runs is refused to writing by itself, which says nothing about
+// the wall: such an attempt is passed over, but not if there is no other.
+func TestBusyFileSaysNothing(t *testing.T) {
+	busy := attempt{"open a program that runs", closed, func() error { return syscall.ETXTBSY }}
+	refused := attempt{"shorten it", closed, func() error { return syscall.EROFS }}
+	target := func() *perimeter.Target { return &perimeter.Target{Inside: &perimeter.Inside{Files: "/proc/self"}} }
+	if err := outcome(target(), []attempt{busy, refused}); err != nil {
+		t.Errorf("one attempt that says something: got %v", err)
+	}
+	if err := outcome(target(), []attempt{busy, busy}); err == nil {
+		t.Error("no attempt that says something: got no error")
+	}
+}
+
+func TestSamplePrefersWhatDoesNotRun(t *testing.T) {
+	dir := t.TempDir()
+	target := &perimeter.Target{Inside: &perimeter.Inside{Files: dir}}
+	for _, f := range []struct {
+		name string
+		mode os.FileMode
+	}{{"board", 0o755}, {"style.css", 0o644}} {
+		if err := os.WriteFile(filepath.Join(dir, f.name), []byte("x"), f.mode); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := sample(target); err != nil || filepath.Base(got) != f.name {
+			t.Errorf("got %q, %v, want %s", got, err, f.name)
+		}
 	}
 }

@@ -5,12 +5,38 @@ package host
 import (
 	"context"
 	"slices"
+	"strings"
 
+	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
 )
 
-var controls = slices.Concat(sockets, calls, processes, visibility, limitControls)
+var controls = needing(slices.Concat(sockets, calls, processes, visibility, limitControls))
+
+// layers say which part of the enforcement keeps a promise, where a machine may
+// lack it and its owner may do without.
+var layers = map[sandbox.Layer][]string{
+	sandbox.Seccomp: {"seccomp", "no-udp", "no-mptcp", "no-raw", "no-ptrace", "no-chmod", "no-io-uring", "no-spawn",
+		"no-nested-namespaces", "no-mount", "no-bpf", "no-keyring", "no-file-handles", "no-foreign-calls"},
+	sandbox.Landlock:   {"landlock", "no-abstract-sockets"},
+	sandbox.NoNest:     {"no-nested-namespaces"},
+	sandbox.NoNewPrivs: {"no-new-privs"},
+	sandbox.Caps:       {"no-capabilities", "admin-no-capabilities"},
+	sandbox.Rlimits:    {"limits-processes", "limits-memory", "limits-files", "limits-file-size"},
+}
+
+// needing notes for each control the layers that it cannot hold without.
+func needing(list []*perimeter.Control) []*perimeter.Control {
+	for layer, ids := range layers {
+		for _, c := range list {
+			if slices.Contains(ids, strings.TrimPrefix(c.ID, "host/")) {
+				c.Needs = append(c.Needs, layer.Names()...)
+			}
+		}
+	}
+	return list
+}
 
 func fleet(id, doc, why string, probe func(context.Context, *perimeter.Target) error) *perimeter.Control {
 	return &perimeter.Control{ID: "host/" + id, Doc: doc, Why: why, Vantage: perimeter.InFleet, Probe: probe}

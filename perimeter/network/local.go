@@ -33,6 +33,9 @@ func Wrap(p *plan.Plan, next proxy.Handler) proxy.Handler {
 		}
 		if !perimeter.Down("network/rate") {
 			if ok, retry := limiter.Allow(rec.Addr, rec.Now()); !ok {
+				if r.ProtoMajor == 1 { // what follows on the connection is not read either
+					w.Header()["Connection"] = []string{"close"}
+				}
 				return &proxy.Refusal{Status: http.StatusTooManyRequests, Control: "network/rate",
 					Reason: "too many requests from your address", Retry: int(math.Ceil(retry.Seconds()))}
 			}
@@ -58,6 +61,9 @@ func Server(p *plan.Plan, h http.Handler, t *tls.Config) *http.Server {
 			MaxConcurrentStreams: 100, MaxReadFrameSize: 64 << 10,
 			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: writeStall,
 		},
+	}
+	if perimeter.Down("network/header-size") {
+		s.MaxHeaderBytes = 16 << 20
 	}
 	if t == nil {
 		s.Protocols = new(http.Protocols)
@@ -101,6 +107,11 @@ func Redirect(p *plan.Plan) proxy.Handler {
 		if ok, retry := limiter.Allow(rec.Addr, rec.Now()); !ok && !perimeter.Down("network/rate") {
 			return &proxy.Refusal{Status: http.StatusTooManyRequests, Control: "network/rate",
 				Reason: "too many requests from your address", Retry: int(math.Ceil(retry.Seconds()))}
+		}
+		if perimeter.Down("network/https-only") {
+			rec.Action = "forward"
+			w.WriteHeader(http.StatusOK)
+			return nil
 		}
 		if to == "" {
 			to = r.Host

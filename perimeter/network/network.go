@@ -12,5 +12,5 @@ var Perimeter = &perimeter.Perimeter{
 		"On this machine: listeners that count connections and requests per address, cut slow " +
 		"clients, and answer known host names only." + "\n" +
 		"On AWS: Route 53, Shield, a certificate, and a CAA record that says who may issue one.",
-	Controls: []*perimeter.Control{},
+	Controls: controls,
 }

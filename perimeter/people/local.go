@@ -1,7 +1,6 @@
 package people
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -9,11 +8,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 
+	"github.com/ringwall/ringwall/internal/durable"
 	"golang.org/x/sys/unix"
 )
 
@@ -64,17 +63,7 @@ func Replace(dir, name string, v any) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(dir, name))
-	}
-	return err
+	return durable.WriteFile(filepath.Join(dir, name), append(b, '\n'), 0o600)
 }
 
 // Values are all strings in the secrets of a directory that are long enough to be
@@ -110,22 +99,6 @@ func Values(dir string) []string {
 }
 
 type peerKey struct{}
-
-// WithPeer is a ConnContext that remembers who is at the other end of a unix
-// socket.
-func WithPeer(ctx context.Context, c net.Conn) context.Context {
-	uid := -1
-	if u, ok := c.(*net.UnixConn); ok {
-		if raw, err := u.SyscallConn(); err == nil {
-			raw.Control(func(fd uintptr) {
-				if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-					uid = int(cred.Uid)
-				}
-			})
-		}
-	}
-	return context.WithValue(ctx, peerKey{}, uid)
-}
 
 // Owner refuses every peer but the owner.
 func Owner(owner int, next http.Handler) http.Handler {

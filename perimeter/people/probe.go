@@ -227,7 +227,7 @@ func processes(ctx context.Context, t *perimeter.Target, what string) error {
 		return err
 	}
 	t.Tried("look for %d secrets in the %s of %d processes", len(secrets), what, len(t.Site.PIDs))
-	seen := 0
+	seen, hidden := 0, 0
 	for _, pid := range t.Site.PIDs {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -235,6 +235,10 @@ func processes(ctx context.Context, t *perimeter.Target, what string) error {
 		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), what))
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 			continue // it ended
+		}
+		if errors.Is(err, fs.ErrPermission) && isBoxInit(pid) {
+			hidden++
+			continue
 		}
 		if err != nil {
 			return fmt.Errorf("reading the %s of process %d: %w", what, pid, err)
@@ -249,8 +253,24 @@ func processes(ctx context.Context, t *perimeter.Target, what string) error {
 		return errors.New("no process of the site could be looked at")
 	}
 	t.Saw("%d processes", seen)
+	if hidden > 0 {
+		t.Saw("%d more are first processes of sandboxes, ours, and show theirs to the machine's root alone", hidden)
+	}
 	return nil
 }
+
+// isBoxInit says whether a process is the first one of a sandbox: ours, started
+// with an environment that has nothing of the site in it. It closes its memory,
+// and with it that file, to everybody but the machine's root, so that a site
+// without root cannot look.
+func isBoxInit(pid int) bool {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+	name, _, _ := strings.Cut(string(b), "\x00")
+	return err == nil && strings.TrimSpace(name) == boxInit
+}
+
+// boxInit is what such a process calls itself.
+const boxInit = "ringwall-box"
 
 const maxScan = 8 << 20 // of one file, from its end
 

@@ -114,3 +114,27 @@ func TestProbes(t *testing.T) {
 		})
 	}
 }
+
+// A process that closed its memory is passed over only where it is the first one
+// of a sandbox, which is ours.
+func TestIsBoxInit(t *testing.T) {
+	for name, want := range map[string]bool{boxInit: true, "sh": false, boxInit + "-not": false} {
+		c := exec.CommandContext(t.Context(), "/bin/sh", "-c", "read x")
+		c.Args[0] = name
+		in, err := c.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if got := isBoxInit(c.Process.Pid); got != want {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+		in.Close()
+		c.Wait()
+	}
+	if isBoxInit(1 << 30) {
+		t.Error("a process that does not exist is the first one of a sandbox")
+	}
+}

@@ -46,6 +46,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "vpc/internet-to-database",
+		Applies: hasDatabase,
 		Doc:     "Nobody outside reaches the database, on any port.",
 		Why:     "A database that can be dialled can be guessed at, and a stolen password is enough.",
 		Vantage: perimeter.Internet,
@@ -59,6 +60,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "vpc/database-dials-nothing",
+		Applies: hasDatabase,
 		Doc:     "The database opens no connection: to no instance, not to the edge, the machine or the outside.",
 		Why:     "Rows that were read by an injected query leave through a connection that the server opens.",
 		Vantage: perimeter.InDatabase,
@@ -119,9 +121,14 @@ func ports(list ...uint16) []uint16 {
 
 // fromOutside tries places from every address that stands for the world outside.
 func fromOutside(ctx context.Context, t *perimeter.Target, places ...perimeter.Place) error {
-	nodes := []string{plan.Internet, plan.Office}
-	if t.Plan.Network.Stranger.IsValid() {
-		nodes = append(nodes, "stranger")
+	var nodes []string
+	for node, a := range map[string]netip.Addr{plan.Internet: t.Plan.Network.Visitor, plan.Office: t.Plan.Network.Office, "stranger": t.Plan.Network.Stranger} {
+		if a.IsValid() {
+			nodes = append(nodes, node)
+		}
+	}
+	if len(nodes) == 0 {
+		return errors.New("the plan has no address outside to stand at")
 	}
 	errs := make(chan error, len(nodes))
 	for _, node := range nodes {
@@ -274,3 +281,5 @@ func loopback(ctx context.Context, t *perimeter.Target) error {
 	}
 	return t.Refused(ctx, perimeter.Own, places...)
 }
+
+func hasDatabase(p *plan.Plan) bool { return p.Database.Present() }

@@ -90,6 +90,7 @@ func TestPHP(t *testing.T) {
 		"index.php": dump, "wp-login.php": dump, "wp-config.php": dump, "wp-admin/index.php": dump, "wp-admin/admin-ajax.php": dump, "dir/index.php": dump, "style.css": "css",
 		"wp-content/uploads/evil.php": dump, "wp-content/uploads/evil.phtml": dump, "wp-content/uploads/a.jpg": "<?php evil", "wp-content/uploads/dir.d/index.php": dump,
 		"x.php7": dump, "err.php": `<?php error_log("it broke"); throw new Exception("with details");`, "leave.php": "-> /etc/passwd",
+		"media": "-> wp-content/uploads", "linked.php": "-> wp-content/uploads/evil.php", "twice.php": "-> linked.php", "start.php": "-> index.php",
 		"slow.php": `<?php for ($i = 0; $i < 3; $i++) { echo str_repeat("$i", 5000); flush(); usleep(40000); }`,
 	})
 	os.Chmod(dir, 0o755)
@@ -151,6 +152,7 @@ func TestPHP(t *testing.T) {
 		{"admin", "/wp-config.php", 403, ""}, {"admin", "/x.php7", 403, ""}, {"admin", "/leave.php", 200, "index.php"},
 		{"admin", "/wp-content/uploads/evil.php", 403, ""}, {"fleet", "/wp-content/uploads/evil.php", 403, ""}, {"fleet", "/wp-content/uploads/evil.phtml", 403, ""}, {"fleet", "/wp-content/uploads/evil.php/", 403, ""},
 		{"fleet", "/wp-content/uploads/a.jpg", 200, "<?php evil"}, {"fleet", "/wp-content/uploads/a.jpg/x.php", 403, ""}, {"fleet", "/wp-content/uploads/dir.d/", 200, "index.php"},
+		{"fleet", "/media/evil.php", 403, ""}, {"admin", "/media/evil.php", 403, ""}, {"fleet", "/media/dir.d/", 403, ""}, {"fleet", "/linked.php", 403, ""}, {"fleet", "/twice.php", 403, ""}, {"fleet", "/start.php", 200, "index.php"},
 	} {
 		url := fleet.URL
 		if tt.server == "admin" {

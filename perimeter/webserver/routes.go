@@ -23,7 +23,8 @@ const (
 
 // routes is one tier's table of what a request may reach. It is read-only.
 type routes struct {
-	php     bool
+	php     bool      // PHP-FPM runs .php
+	static  bool      // nothing runs scripts, so that each would be served as text
 	admin   []pattern // refused; none on a tier that serves them
 	denied  []pattern
 	public  []pattern // exceptions to admin
@@ -38,7 +39,7 @@ func newRoutes(p *plan.Plan, tier string) (*routes, error) {
 		return nil, fmt.Errorf("building the route table: no tier %q in the plan", tier)
 	}
 	w := p.Webserver
-	r := &routes{php: p.Kind == plan.PHP, exact: !w.FoldCase}
+	r := &routes{php: p.Kind == plan.PHP, static: p.Kind == plan.Static, exact: !w.FoldCase}
 	if err := r.add("denied", &r.denied, w.Denied, w.Front, false); err != nil {
 		return nil, err
 	}
@@ -187,7 +188,7 @@ func (r *routes) isDenied(f string) bool {
 	if strings.Contains(f, "/.") && hidden(f) {
 		return true
 	}
-	return r.php && sourceOfScript(f)
+	return r.php && sourceOfScript(f, true) || r.static && sourceOfScript(f, false)
 }
 
 // hidden says whether a segment starts with a dot. /.well-known is the one exception.
@@ -202,15 +203,16 @@ func hidden(f string) bool {
 	return false
 }
 
-// sourceOfScript says whether a file holds a script under a name that PHP-FPM
-// does not run, so that it would be served as text: copies and editors' leftovers.
-func sourceOfScript(f string) bool {
+// sourceOfScript says whether a file holds a script under a name that nothing runs,
+// so that it would be served as text: copies and editors' leftovers, and .php too
+// where no PHP-FPM runs it.
+func sourceOfScript(f string, fpm bool) bool {
 	if !strings.Contains(f, ".ph") && !strings.Contains(f, ".inc") && !strings.Contains(f, "~") {
 		return false
 	}
 	for s := range strings.SplitSeq(f, "/") {
 		ext := path.Ext(s)
-		if scripts[ext] && ext != ".php" || ext == ".inc" || strings.HasSuffix(s, "~") || strings.Contains(s, ".php.") {
+		if scripts[ext] && (!fpm || ext != ".php") || ext == ".inc" || strings.HasSuffix(s, "~") || strings.Contains(s, ".php.") {
 			return true
 		}
 	}

@@ -68,7 +68,7 @@ func (s *server) serveDir(w http.ResponseWriter, r *http.Request, q *question, d
 // serveNamed runs a script or sends a file that exists.
 func (s *server) serveNamed(w http.ResponseWriter, r *http.Request, q *question, name string) error {
 	if s.plan.Kind == plan.PHP && strings.HasSuffix(name, ".php") {
-		if q.upload && !perimeter.Down(ctlUploads) {
+		if (q.upload || s.leadsToUpload(name)) && !perimeter.Down(ctlUploads) {
 			return refuse(ctlUploads)
 		}
 		script := *q
@@ -76,7 +76,11 @@ func (s *server) serveNamed(w http.ResponseWriter, r *http.Request, q *question,
 		return s.app(w, r, &script)
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
+		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}
 		return &proxy.Refusal{Status: http.StatusMethodNotAllowed, Control: ctlPath, Reason: "a file can only be read"}
 	}
 	f, err := s.root.Open(name)
@@ -114,6 +118,33 @@ func (s *server) throughLink(name string) bool {
 		}
 	}
 	return false
+}
+
+// leadsToUpload says whether a name outside of uploads is, through symbolic
+// links, a file inside: a link to the uploads must not make programs of them.
+func (s *server) leadsToUpload(name string) bool {
+	const most = 40 // links, as the kernel has it
+	done, rest, links := ".", name, 0
+	for rest != "" {
+		part, more, _ := strings.Cut(rest, "/")
+		next := path.Join(done, part)
+		st, err := s.root.Lstat(next)
+		if err != nil {
+			return false // then it cannot be opened either
+		}
+		if st.Mode()&fs.ModeSymlink == 0 {
+			done, rest = next, more
+			continue
+		}
+		to, err := s.root.Readlink(next)
+		if links++; err != nil || links > most {
+			return true
+		}
+		if rest = to; more != "" {
+			rest += "/" + more
+		}
+	}
+	return s.routes.inUploads("/" + done)
 }
 
 // guardUpload keeps a browser from running what a user put there.

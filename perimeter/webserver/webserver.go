@@ -12,5 +12,5 @@ var Perimeter = &perimeter.Perimeter{
 		"On this machine: a route table per tier, matched after every encoding is undone; " +
 		"administrators' routes answer 403 on fleet." + "\n" +
 		"On AWS: the instances' web server, configured from the same table.",
-	Controls: []*perimeter.Control{},
+	Controls: controls,
 }
