@@ -79,6 +79,9 @@ func (c *Client) call(ctx context.Context, method, path string, v any) error {
 		return ErrNotRunning
 	}
 	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return fmt.Errorf("asking the site: %w", err)
 	}
 	defer resp.Body.Close()
@@ -97,6 +100,8 @@ func (c *Client) call(ctx context.Context, method, path string, v any) error {
 
 // Status asks how the site is.
 func (c *Client) Status(ctx context.Context) (s Status, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, errors.New("no answer in 20 s; what the site does now is in its supervisor's output"))
+	defer cancel()
 	return s, c.call(ctx, "GET", "/status", &s)
 }
 
