@@ -74,8 +74,8 @@ probe-mutations: go ## take every wall down in turn: each probe must see it
 fuzz: go ## run the fuzz targets: FUZZTIME=20s FUZZMAX=10
 	@GO=$(GO) scripts/fuzz
 
-bench: go build board ## measure, side by side with the peers
-	$(GO) run ./bench
+bench: go ## measure, side by side with the peers: BENCH='-write cpu'
+	$(GO) run ./bench $(BENCH)
 
 clean: ## remove what was built; sites keep their state
 	rm -rf bin dist examples/board/site/board

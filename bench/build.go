@@ -15,6 +15,7 @@ func (s *settings) build(ctx context.Context) error {
 	if _, err := os.Stat("examples/board/ringwall.yaml"); err != nil {
 		return fmt.Errorf("finding the project: %w; run this from its top directory: go run ./bench", err)
 	}
+	measured = firstLine("git", "describe", "--always", "--dirty")
 	for _, b := range []struct {
 		pkg string
 		out *string

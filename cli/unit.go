@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -29,8 +31,7 @@ NoNewPrivileges=%[6]s
 ProtectHome=%[7]s
 ProtectClock=yes
 ProtectKernelModules=yes
-ProtectKernelLogs=yes
-LockPersonality=yes
+%[8]sLockPersonality=yes
 SystemCallArchitectures=native
 
 [Install]
@@ -58,13 +59,44 @@ func newUnit() *cobra.Command {
 				return err
 			}
 			home := "no" // the site lies in it
-			if os.Getuid() == 0 {
+			if os.Getuid() == 0 && !inHome(p.Dir()) {
 				home = "read-only"
 			}
-			fmt.Fprintf(c.OutOrStdout(), unitText, p.Site(), u.Username, p.Dir(), self, p.File, "yes", home)
+			kernelLogs := "ProtectKernelLogs=yes\n"
+			if os.Getuid() != 0 {
+				// It covers a file of /proc, and the kernel then refuses a user's own
+				// namespace a /proc of its own.
+				kernelLogs = ""
+			}
+			fmt.Fprintf(c.OutOrStdout(), unitText, p.Site(), u.Username, unitPath(p.Dir()), unitWord(self), unitWord(p.File), "yes", home, kernelLogs)
 			return nil
 		},
 	}
 	flags.add(c)
 	return c
+}
+
+// inHome says whether a directory is one of those that ProtectHome covers.
+func inHome(dir string) bool {
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	for _, home := range []string{"/home", "/root", "/run/user"} {
+		if dir == home || strings.HasPrefix(dir, home+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// unitPath writes a path as a setting's whole value.
+func unitPath(s string) string { return strings.ReplaceAll(s, "%", "%%") }
+
+// unitWord writes one word of a command line.
+func unitWord(s string) string {
+	s = unitPath(s)
+	if !strings.ContainsAny(s, " \t\"'\\$;") {
+		return s
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", "$$").Replace(s) + `"`
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
@@ -55,13 +56,30 @@ type Client struct {
 // ErrNotRunning means that no supervisor answers for the site.
 var ErrNotRunning = errors.New("the site is not running; start it with: ringwall up")
 
+// A strangerError means that the site is another user's.
+type strangerError struct{ dir string }
+
+func (e *strangerError) Error() string {
+	return fmt.Sprintf("asking the site: got permission denied for %s, want its owner; run this as the user who started the site", e.dir)
+}
+
+func (e *strangerError) Unwrap() error { return fs.ErrPermission }
+
+// unanswered says why nobody answers: a site of another user may well run.
+func (s State) unanswered(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return &strangerError{s.Dir}
+	}
+	return ErrNotRunning
+}
+
 // Connect returns a client of the site in this state directory.
 func Connect(s State) *Client {
 	return &Client{state: s, http: &http.Client{Transport: &http.Transport{
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
 			c, err := dialUnix(s.Control())
 			if err != nil {
-				return nil, ErrNotRunning
+				return nil, s.unanswered(err)
 			}
 			return c, nil
 		},
@@ -78,7 +96,13 @@ func (c *Client) call(ctx context.Context, method, path string, v any) error {
 	if errors.Is(err, ErrNotRunning) {
 		return ErrNotRunning
 	}
+	if e, ok := errors.AsType[*strangerError](err); ok {
+		return e
+	}
 	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return fmt.Errorf("asking the site: %w", err)
 	}
 	defer resp.Body.Close()
@@ -97,6 +121,8 @@ func (c *Client) call(ctx context.Context, method, path string, v any) error {
 
 // Status asks how the site is.
 func (c *Client) Status(ctx context.Context) (s Status, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, errors.New("no answer in 20 s; what the site does now is in its supervisor's output"))
+	defer cancel()
 	return s, c.call(ctx, "GET", "/status", &s)
 }
 
@@ -133,6 +159,9 @@ func (c *Client) Probe(ctx context.Context, controls []string, emit func(perimet
 	resp, err := c.http.Do(r)
 	if errors.Is(err, ErrNotRunning) {
 		return ErrNotRunning
+	}
+	if e, ok := errors.AsType[*strangerError](err); ok {
+		return e
 	}
 	if err != nil {
 		return fmt.Errorf("asking the site to probe itself: %w", err)

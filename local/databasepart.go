@@ -54,11 +54,11 @@ func (r toolRunner) Run(ctx context.Context, args []string, stdin io.Reader, std
 	h.database.server.Spec(&s)
 	s.Calls.Spawn = true // initialisation scripts start the server
 	s.Args = args
-	return runPiped(ctx, s, stdin, stdout)
+	return h.runPiped(ctx, s, stdin, stdout)
 }
 
 // runPiped runs a sandboxed program with streams that need not be files.
-func runPiped(ctx context.Context, s sandbox.Spec, stdin io.Reader, stdout io.Writer) error {
+func (h *hub) runPiped(ctx context.Context, s sandbox.Spec, stdin io.Reader, stdout io.Writer) error {
 	var wg sync.WaitGroup
 	var theirs []*os.File
 	feed := func(src io.Reader) error {
@@ -98,7 +98,7 @@ func runPiped(ctx context.Context, s sandbox.Spec, stdin io.Reader, stdout io.Wr
 	}
 	wg.Wait()
 	if err != nil {
-		return fmt.Errorf("%s: %w: %s", filepath.Base(s.Args[0]), err, stderr.String())
+		return fmt.Errorf("%s: %w: %s", filepath.Base(s.Args[0]), err, h.redact(stderr.String()))
 	}
 	return nil
 }

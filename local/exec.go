@@ -183,9 +183,11 @@ func (h *hub) instanceNamed(name string) *instance {
 
 // An auditLog is the transcript of one session: one JSON line per event.
 type auditLog struct {
-	mu  sync.Mutex
-	f   *os.File
-	enc *json.Encoder
+	mu      sync.Mutex
+	f       *os.File
+	enc     *json.Encoder
+	secrets []string          // what it never holds: a transcript is kept and copied
+	rest    map[string]string // by event: an end that may be the beginning of a secret
 }
 
 func (h *hub) audit(req ExecRequest) (*auditLog, error) {
@@ -194,7 +196,7 @@ func (h *hub) audit(req ExecRequest) (*auditLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &auditLog{f: f, enc: json.NewEncoder(f)}
+	a := &auditLog{f: f, enc: json.NewEncoder(f), secrets: h.secretValues(), rest: map[string]string{}}
 	a.line("began", strings.Join(append([]string{req.Instance}, req.Args...), " "))
 	return a, f.Sync()
 }
@@ -202,6 +204,36 @@ func (h *hub) audit(req ExecRequest) (*auditLog, error) {
 func (a *auditLog) line(event, text string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	text = a.rest[event] + text
+	for _, secret := range a.secrets {
+		text = strings.ReplaceAll(text, secret, "[secret]")
+	}
+	// Output comes in pieces, and a secret may come in two.
+	held := 0
+	if event == "input" || event == "output" {
+		held = a.begun(text)
+	}
+	a.rest[event] = text[len(text)-held:]
+	if text = text[:len(text)-held]; text != "" || held == 0 {
+		a.write(event, text)
+	}
+}
+
+// begun is the length of the longest end of text that is the beginning of a
+// secret.
+func (a *auditLog) begun(text string) int {
+	most := 0
+	for _, secret := range a.secrets {
+		for n := min(len(secret)-1, len(text)); n > most; n-- {
+			if strings.HasSuffix(text, secret[:n]) {
+				most = n
+			}
+		}
+	}
+	return most
+}
+
+func (a *auditLog) write(event, text string) {
 	a.enc.Encode(struct {
 		Time  time.Time `json:"time"`
 		Event string    `json:"event"`
@@ -212,6 +244,11 @@ func (a *auditLog) line(event, text string) {
 func (a *auditLog) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	for _, event := range []string{"input", "output"} {
+		if a.rest[event] != "" {
+			a.write(event, a.rest[event])
+		}
+	}
 	a.f.Sync()
 	a.f.Close()
 }

@@ -68,7 +68,7 @@ func readFrame(r io.Reader) (kind byte, b []byte, err error) {
 func (c *Client) Exec(ctx context.Context, req ExecRequest) (int, error) {
 	conn, err := dialUnix(c.state.Control())
 	if err != nil {
-		return 1, ErrNotRunning
+		return 1, c.state.unanswered(err)
 	}
 	defer conn.Close()
 	fd := int(os.Stdin.Fd())

@@ -15,6 +15,7 @@ import (
 func TestAppNeverHealthy(t *testing.T) {
 	for _, fault := range []string{"sick", "crash"} {
 		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
 			s := faulty(t, fault, "")
 			r := s.Start()
 			r.WaitFor(t, "edge", 20*time.Second)
@@ -106,6 +107,7 @@ func TestAppForks(t *testing.T) {
 
 // An app that ignores the signal to end is ended when drainTimeout (2 s) is over.
 func TestAppStubborn(t *testing.T) {
+	t.Parallel()
 	s := faulty(t, "stubborn", "")
 	r := s.Up()
 	f := footprintOf(r, s)

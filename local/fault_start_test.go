@@ -104,6 +104,7 @@ func TestKillFirstStart(t *testing.T) {
 }
 
 func TestPortTaken(t *testing.T) {
+	t.Parallel()
 	s := faulty(t, "", "")
 	l, err := net.Listen("tcp", strings.TrimPrefix(s.Office, "https://"))
 	if err != nil {
@@ -122,6 +123,7 @@ func TestPortTaken(t *testing.T) {
 }
 
 func TestSecondUp(t *testing.T) {
+	t.Parallel()
 	s := faulty(t, "", "")
 	first := s.Up()
 	before := family(first.Cmd.Process.Pid)
@@ -187,6 +189,7 @@ func TestDetachAndDown(t *testing.T) {
 }
 
 func TestDownWhileStarting(t *testing.T) {
+	t.Parallel()
 	s := faulty(t, "sick", "")
 	r := s.Start()
 	r.WaitFor(t, "edge", 20*time.Second)

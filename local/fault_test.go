@@ -34,17 +34,21 @@ import (
 // faulty is a site without a database whose app misbehaves as fault says.
 func faulty(t *testing.T, fault, more string) *localtest.Site {
 	t.Helper()
+	memory := "128MiB"
+	if os.Getenv("RINGWALL_TEST_RACE") != "" {
+		memory = "1GiB" // the race detector's own need
+	}
 	conf := fmt.Sprintf(`app: faulty
 command: ["{files}/faulty"]
 files: {source: site}
 routes: {docroot: "-", admin: [/admin/*]}
 balancer: {healthPath: /healthz, startTimeout: 5s, drainTimeout: 2s}
 tiers:
-  fleet: {env: {FAULT: %q}, limits: {memory: 128MiB, processes: 64}}
+  fleet: {env: {FAULT: %q}, limits: {memory: %s, processes: 64}}
 %s
 default: dev
 environments: {dev: {}}
-`, fault, more)
+`, fault, memory, more)
 	prog, err := os.ReadFile(localtest.Build(t, "local/testdata/faulty", ""))
 	if err != nil {
 		t.Fatal(err)
@@ -425,11 +429,10 @@ func link(name string) string { to, _ := os.Readlink(name); return to }
 // are removed by the next up, so they count only when groups is true.
 func (f footprint) gone(t *testing.T, limit time.Duration, groups bool) {
 	t.Helper()
-	before := procs() // others on this machine may be given the namespaces' numbers anew
 	took := localtest.Eventually(t, limit, "no process of the site is left", func() bool { return len(f.alive()) == 0 })
 	localtest.Eventually(t, 3*time.Second, "no process is in a namespace of the site", func() bool {
 		for pid, p := range procs() {
-			if before[pid].start != p.start {
+			if p.ppid != 1 { // an orphan; the numbers are given anew to other sites' namespaces
 				continue
 			}
 			for _, name := range held(pid) {

@@ -71,9 +71,7 @@ func (h *hub) lastWords(logs ...string) string {
 		if text == "" {
 			continue
 		}
-		for _, secret := range h.secretValues() {
-			text = strings.ReplaceAll(text, secret, "[secret]")
-		}
+		text = h.redact(text)
 		fmt.Fprintf(&b, "\nlast lines of %s:", name)
 		lines := strings.Split(text, "\n")
 		for _, l := range lines[max(0, len(lines)-8):] {
@@ -81,6 +79,14 @@ func (h *hub) lastWords(logs ...string) string {
 		}
 	}
 	return b.String()
+}
+
+// redact takes the site's secrets out of what another program said.
+func (h *hub) redact(text string) string {
+	for _, secret := range h.secretValues() {
+		text = strings.ReplaceAll(text, secret, "[secret]")
+	}
+	return text
 }
 
 // readTail is the end of a file, by whole lines.

@@ -114,7 +114,7 @@ func Up(ctx context.Context, p *plan.Plan, o Options) error {
 		case !ready && serial == 0:
 			return lacking(ctx, err, skip)
 		case !ready:
-			pause = min(max(2*pause, time.Second), 30*time.Second)
+			pause = min(max(2*pause, time.Second), 10*time.Second)
 		default:
 			pause = 0
 		}
@@ -147,9 +147,9 @@ func lacking(ctx context.Context, err error, skip sandbox.Layer) error {
 
 // waitLock gives a run that was just killed the moment it needs to be gone.
 func waitLock(ctx context.Context, s State) (*Lock, error) {
-	for range 20 {
+	for n := range 20 {
 		l, err := s.Lock()
-		if !errors.Is(err, ErrRunning) || s.alive() {
+		if !errors.Is(err, ErrRunning) || (n > 3 && s.alive()) {
 			return l, err
 		}
 		select {

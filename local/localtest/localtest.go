@@ -216,7 +216,13 @@ func (s *Site) Start(args ...string) *Running {
 			r.Cmd.Process.Kill()
 			<-r.done
 		}
-		for _, text := range []string{r.Out.String(), s.Logs()} {
+		texts := []string{r.Out.String()}
+		names, _ := filepath.Glob(filepath.Join(s.State(), "logs", "*.log"))
+		for _, n := range names {
+			b, _ := os.ReadFile(n)
+			texts = append(texts, string(b))
+		}
+		for _, text := range texts {
 			if i := strings.Index(text, "DATA RACE"); i >= 0 {
 				s.t.Errorf("the program has a race:\n%.6000s", text[i:])
 			}

@@ -166,9 +166,6 @@ var homes = []struct{ imp, home, why string }{
 func TestLayers(t *testing.T) {
 	for _, p := range list(t, module+"/...") {
 		name := ours(p.ImportPath)
-		if name == "internal/deps" { // keeps modules in go.mod, is part of nothing
-			continue
-		}
 		switch path.Base(name) {
 		case "util", "utils", "common", "helpers", "misc":
 			t.Errorf("%s: a name that explains nothing", name)
@@ -225,7 +222,7 @@ func checkLayer(t *testing.T, name, imp string) {
 func TestPackageComments(t *testing.T) {
 	for _, p := range list(t, module+"/...") {
 		name := ours(p.ImportPath)
-		if p.Name == "main" || len(p.GoFiles) == 0 || name == "internal/deps" {
+		if p.Name == "main" || len(p.GoFiles) == 0 {
 			continue
 		}
 		if !strings.HasPrefix(p.Doc, "Package "+p.Name+" ") {

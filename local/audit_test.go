@@ -1,0 +1,54 @@
+//go:build linux
+
+package local
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A transcript holds everything but the site's secrets, in however many pieces
+// these come.
+func TestAuditHoldsNoSecret(t *testing.T) {
+	const secret = "s3cret-of-the-database"
+	name := filepath.Join(t.TempDir(), "audit.jsonl")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &auditLog{f: f, enc: json.NewEncoder(f), secrets: []string{secret}, rest: map[string]string{}}
+	a.line("began", "fleet/1 echo "+secret)
+	a.line("output", `{"password":"`+secret[:7])
+	a.line("output", secret[7:9])
+	a.line("input", "cat s3")
+	a.line("output", secret[9:]+`"} and s3cret-of-`)
+	a.line("input", "crets\n")
+	a.line("output", "another, "+secret+secret+" s3cret")
+	a.line("ended", "exit code 0")
+	a.close()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for l := range strings.Lines(string(b)) {
+		var e struct{ Event, Text string }
+		if err := json.Unmarshal([]byte(l), &e); err != nil {
+			t.Fatal(err)
+		}
+		got[e.Event] += e.Text
+	}
+	for event, want := range map[string]string{
+		"began":  "fleet/1 echo [secret]",
+		"input":  "cat s3crets\n",
+		"output": `{"password":"[secret]"} and s3cret-of-another, [secret][secret] s3cret`,
+		"ended":  "exit code 0",
+	} {
+		if got[event] != want {
+			t.Errorf("%s: got %q, want %q", event, got[event], want)
+		}
+	}
+}
