@@ -58,7 +58,7 @@ func TestSiteNodeRED(t *testing.T) {
 	must(t, err)
 	rolled(t, r, printed)
 	within(t, 30*time.Second, func(ctx context.Context) error { _, err := visitor.See(ctx, "/hello", after); return err })
-	if out := s.OK("status"); !strings.Contains(out, "as accepted") {
+	if out := s.status(t); !strings.Contains(out, "as accepted") {
 		t.Errorf("a deployed flow is data, not code: status says\n%s", out)
 	}
 	// What an administrator's flow may hold, a visitor's request may not.

@@ -92,6 +92,17 @@ func rolled(t *testing.T, r *localtest.Running, n int) {
 	localtest.Eventually(t, 30*time.Second, "fleet is replaced", func() bool { return strings.Contains(r.Out.String()[n:], "replaced by fleet/") })
 }
 
+// status is what `status` prints, once no roll is under way.
+func (s *site) status(t *testing.T) (out string) {
+	t.Helper()
+	localtest.Eventually(t, 30*time.Second, "every instance is healthy", func() bool {
+		r := s.Run("status")
+		out = r.Stdout
+		return r.Code == 0
+	})
+	return out
+}
+
 // An entry is what this test wants of a line of the access log.
 type entry struct {
 	URL    string `json:"url"`

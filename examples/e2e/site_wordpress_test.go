@@ -101,7 +101,7 @@ func TestSiteWordPress(t *testing.T) {
 	})
 
 	t.Run("code", func(t *testing.T) {
-		if out := s.OK("status"); !strings.Contains(out, "as accepted") {
+		if out := s.status(t); !strings.Contains(out, "as accepted") {
 			t.Errorf("status after the installation: got\n%s", out)
 		}
 		printed := len(r.Out.String())
@@ -111,7 +111,7 @@ func TestSiteWordPress(t *testing.T) {
 END`, "done")
 		rolled(t, r, printed)
 		within(t, 15*time.Second, func(ctx context.Context) error { _, err := visitor.See(ctx, "/", "changed on admin"); return err })
-		if out := s.OK("status"); !strings.Contains(out, "mu-plugins/ours.php") {
+		if out := s.status(t); !strings.Contains(out, "mu-plugins/ours.php") {
 			t.Errorf("status does not name the changed file: got\n%s", out)
 		}
 		printed = len(r.Out.String())
@@ -121,7 +121,7 @@ END`, "done")
 		if out := s.OK("accept"); !strings.Contains(out, "accepted") {
 			t.Errorf("accept: got %q", out)
 		}
-		if out := s.OK("status"); !strings.Contains(out, "as accepted") {
+		if out := s.status(t); !strings.Contains(out, "as accepted") {
 			t.Errorf("status after accept: got\n%s", out)
 		}
 		visit(t)

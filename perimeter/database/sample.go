@@ -19,18 +19,18 @@ func (s *Server) Sample(ctx context.Context) (drop func(context.Context) error, 
 	if err != nil || len(have) > 0 {
 		return nothing, err
 	}
-	as := ""
+	as, name := "", SampleTable
 	if s.plan.Database.Engine == plan.Postgres {
-		as = "SET ROLE " + ownerRole + ";\n"
+		as, name = "SET ROLE "+ownerRole+";\n", "public."+SampleTable
 	}
 	run := func(ctx context.Context, text string) error {
 		_, err := s.eng.sql(ctx, s.plan.Database.Name, as+text)
 		return err
 	}
-	if err := run(ctx, "CREATE TABLE "+SampleTable+" (id INT PRIMARY KEY);\n"); err != nil {
+	if err := run(ctx, "CREATE TABLE "+name+" (id INT PRIMARY KEY);\n"); err != nil {
 		return nothing, fmt.Errorf("making a table for the probes: %w", err)
 	}
-	drop = func(ctx context.Context) error { return run(ctx, "DROP TABLE "+SampleTable+";\n") }
+	drop = func(ctx context.Context) error { return run(ctx, "DROP TABLE "+name+";\n") }
 	if err := s.Grant(ctx); err != nil {
 		return drop, fmt.Errorf("giving the probes their table: %w", err)
 	}
