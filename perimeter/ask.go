@@ -104,6 +104,15 @@ func (a *Answer) Is(status int, class string) bool {
 // Cached says whether the answer came from the edge's store.
 func (a *Answer) Cached() bool { return len(a.Header["Age"]) > 0 }
 
+// TooOften says whether the site answered that this address asks too often:
+// whatever else was asked, no wall has judged it.
+func (a *Answer) TooOften() bool {
+	return a.Status == http.StatusTooManyRequests && len(a.Header["Retry-After"]) > 0
+}
+
+// ErrTooOften means that a request was refused for the pace of those before it.
+var ErrTooOften = errors.New("the site says that the probe's address asks too often, so nothing can be told; try again in a minute")
+
 func (a *Answer) String() string {
 	switch {
 	case a.Wall:
@@ -289,6 +298,9 @@ func (a *Asker) Ask(ctx context.Context, r Request) (*Answer, error) {
 				continue
 			case <-ctx.Done():
 			}
+		}
+		if err == nil && a.pace && ans.TooOften() {
+			return nil, fmt.Errorf("%s %.80s: %w", r.method(), r.URI, ErrTooOften)
 		}
 		if err == nil && ans.ID == "" && ans.Status != http.StatusBadRequest {
 			return nil, fmt.Errorf("%s %.80s: %s: the answer is not from this site", r.method(), r.URI, ans)
