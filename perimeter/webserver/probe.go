@@ -192,7 +192,7 @@ func probeAdminRoutes(ctx context.Context, t *perimeter.Target) error {
 func probeDenied(ctx context.Context, t *perimeter.Target) error {
 	uris := []string{"/.ringwall-probe", "/ringwall-probe/.hidden/x", "/%2eringwall-probe", "/ringwall-probe/%2ehidden", "/.RINGWALL-probe/x.css", "/.ringwall-probe/", "//.ringwall-probe"}
 	if t.Plan.Kind == plan.PHP {
-		uris = append(uris, "/ringwall-probe.php~", "/ringwall-probe.phps", "/ringwall-probe.php.old", "/ringwall-probe.inc")
+		uris = append(uris, "/ringwall-probe.phps")
 	}
 	var attacks []perimeter.Attack
 	add := func(uri string) {
@@ -201,13 +201,21 @@ func probeDenied(ctx context.Context, t *perimeter.Target) error {
 	for _, u := range uris {
 		add(u)
 	}
+	// The rules before this wall know some names as well.
+	known := func(uri string) {
+		attacks = append(attacks, perimeter.Attack{Name: uri, Request: perimeter.Request{URI: uri}})
+	}
+	if t.Plan.Kind == plan.PHP {
+		for _, u := range []string{"/ringwall-probe.php~", "/ringwall-probe.php.old", "/ringwall-probe.inc"} {
+			known(u)
+		}
+	}
 	for _, d := range t.Plan.Webserver.Denied {
 		u := sample(d)
 		if underUploads(t.Plan, u) || strings.Contains(u, "?") {
 			continue // the refusal has the words of what comes first
 		}
-		// The rules before this wall know some of these names as well.
-		attacks = append(attacks, perimeter.Attack{Name: u, Request: perimeter.Request{URI: u}})
+		known(u)
 	}
 	return t.Refuses(ctx, t.Asker(plan.Internet), []perimeter.Request{{}, {URI: "/ringwall-probe"}}, attacks)
 }
