@@ -28,6 +28,7 @@ import (
 	"github.com/ringwall/ringwall/perimeter/host"
 	"github.com/ringwall/ringwall/perimeter/webserver"
 	"github.com/ringwall/ringwall/plan"
+	"golang.org/x/sys/unix"
 )
 
 // Where an instance's things appear inside its walls.
@@ -110,6 +111,9 @@ func (i *instance) start() (err error) {
 	if err := h.freshDir(i.run, i.tier.Name, 0o711); err != nil {
 		return err
 	}
+	if err := h.bound(i.run, i.tier.Name, 0o711); err != nil {
+		return err
+	}
 	if h.Plan.Kind != plan.Static {
 		app := &supervise.Part{Name: i.name + " app", Note: h.note, Grace: h.Plan.Balancer.DrainTimeout,
 			Start: func() (supervise.Process, error) { return i.startApp() }}
@@ -153,6 +157,7 @@ func (i *instance) stop() {
 		i.hub.net.Remove(i.name)
 	}
 	if i.run != "" {
+		unix.Unmount(i.run, unix.MNT_DETACH)
 		os.RemoveAll(i.run)
 	}
 }
@@ -168,6 +173,25 @@ func (h *hub) freshDir(dir, class string, mode os.FileMode) error {
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
+	}
+	id := int(h.uid(class))
+	return errors.Join(os.Chown(dir, id, id), os.Chmod(dir, mode))
+}
+
+// runMax is how much an instance may write to /run/app, in bytes and in files: it
+// is the one place where fleet writes that could lie on the machine's disk, beside
+// the database and the logs.
+const (
+	runMax   = sandbox.DefaultTmp
+	runFiles = 16 << 10
+)
+
+// bound puts a file system of its own over a directory, in the hub's mounts
+// alone: it ends with them.
+func (h *hub) bound(dir, class string, mode os.FileMode) error {
+	err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("size=%d,nr_inodes=%d", runMax, runFiles))
+	if err != nil {
+		return fmt.Errorf("bounding %s: mounting a file system in memory: %w", dir, err)
 	}
 	id := int(h.uid(class))
 	return errors.Join(os.Chown(dir, id, id), os.Chmod(dir, mode))

@@ -104,6 +104,15 @@ func (a *Answer) Is(status int, class string) bool {
 // Cached says whether the answer came from the edge's store.
 func (a *Answer) Cached() bool { return len(a.Header["Age"]) > 0 }
 
+// TooOften says whether the site answered that this address asks too often:
+// whatever else was asked, no wall has judged it.
+func (a *Answer) TooOften() bool {
+	return a.Status == http.StatusTooManyRequests && len(a.Header["Retry-After"]) > 0
+}
+
+// ErrTooOften means that a request was refused for the pace of those before it.
+var ErrTooOften = errors.New("the site says that the probe's address asks too often, so nothing can be told; try again in a minute")
+
 func (a *Answer) String() string {
 	switch {
 	case a.Wall:
@@ -286,6 +295,9 @@ func (a *Asker) Ask(ctx context.Context, r Request) (*Answer, error) {
 			ans, err = a.ask(ctx, r)
 		}
 	}
+	if err == nil && a.pace && ans.TooOften() {
+		return nil, fmt.Errorf("%s %.80s: %w", r.method(), r.URI, ErrTooOften)
+	}
 	if err == nil && ans.ID == "" && ans.Status != http.StatusBadRequest {
 		return nil, fmt.Errorf("%s %.80s: %s: the answer is not from this site", r.method(), r.URI, ans)
 	}
@@ -295,7 +307,7 @@ func (a *Asker) Ask(ctx context.Context, r Request) (*Answer, error) {
 // later waits when an answer says that this address asks too often, which is
 // another promise's matter. It is false when there is no need to ask again.
 func (t *Target) later(ctx context.Context, ans *Answer) bool {
-	if ans.Status != http.StatusTooManyRequests || ans.Header.Get("Retry-After") == "" {
+	if !ans.TooOften() {
 		return false
 	}
 	wait, _ := strconv.Atoi(ans.Header.Get("Retry-After"))

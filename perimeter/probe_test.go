@@ -249,6 +249,42 @@ func TestProbesSeeTheWalls(t *testing.T) {
 	}
 }
 
+// A site that answers every request with "too often" has judged none of them:
+// such an answer is neither a wall's refusal nor its absence.
+func TestProbesThatAskTooOften(t *testing.T) {
+	other := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Request-Id", "919054cdc4e2d916a55ecdac")
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	other.EnableHTTP2 = true
+	other.StartTLS()
+	t.Cleanup(other.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(other.Certificate())
+	target := &perimeter.Target{Plan: probePlan(), URL: "https://example.com", Roots: roots, Site: &perimeter.SiteAccess{State: t.TempDir()},
+		From: func(string) (perimeter.Dialer, error) {
+			return func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, network, other.Listener.Addr().String())
+			}, nil
+		}}
+	for _, pm := range outside {
+		for _, c := range pm.Controls {
+			switch c.ID {
+			case "edge/body-limit", "edge/smuggling", "edge/waf-sqli", "webserver/admin-routes":
+				t.Run(c.ID, func(t *testing.T) {
+					t.Parallel()
+					ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+					defer cancel()
+					if r := perimeter.Judge(ctx, 0, c, target); r.Verdict != perimeter.Unknown {
+						t.Error(describe(r))
+					}
+				})
+			}
+		}
+	}
+}
+
 // A probe that cannot reach the site, or reaches something else, knows nothing.
 func TestProbesOfNothing(t *testing.T) {
 	other := httptest.NewUnstartedServer(http.NotFoundHandler())

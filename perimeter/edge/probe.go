@@ -411,6 +411,8 @@ func probeBodyLimit(ctx context.Context, t *perimeter.Target) error {
 			return ctx.Err()
 		case err == nil && ans.Is(http.StatusRequestEntityTooLarge, "the request's body is too large"):
 			t.Saw("%s → %s", name, ans)
+		case err == nil && ans.TooOften():
+			return fmt.Errorf("sending %s: %w", name, perimeter.ErrTooOften)
 		case err == nil:
 			t.Broken("%s → %s", name, ans)
 		default:

@@ -110,6 +110,9 @@ func overHTTP2Now(ctx context.Context, t *perimeter.Target, s stream) (status, h
 		}
 		switch f := f.(type) {
 		case *http2.MetaHeadersFrame:
+			if f.PseudoValue("status") == "429" {
+				return "", "", perimeter.ErrTooOften
+			}
 			return f.PseudoValue("status"), "", nil
 		case *http2.RSTStreamFrame:
 			return "", "the stream was reset: " + f.ErrCode.String(), nil

@@ -113,6 +113,9 @@ func probeSmuggling(ctx context.Context, t *perimeter.Target) error {
 	if err != nil {
 		return err
 	}
+	if len(two) > 0 && two[0].TooOften() {
+		return fmt.Errorf("sending two plain requests in a row: %w", perimeter.ErrTooOften)
+	}
 	if len(two) != 2 || two[0].ID == "" || two[1].ID == "" {
 		return fmt.Errorf("two plain requests in a row got %d answers, want 2, so that one answer to a smuggled pair would prove nothing", len(two))
 	}
@@ -132,6 +135,8 @@ func probeSmuggling(ctx context.Context, t *perimeter.Target) error {
 			switch {
 			case err != nil:
 				trouble = fmt.Errorf("trying %s: %w", s.name, err)
+			case len(got) > 0 && got[0].TooOften():
+				trouble = fmt.Errorf("trying %s: %w", s.name, perimeter.ErrTooOften)
 			case len(got) > 1:
 				t.Broken("%s → a second answer, to the hidden request: %s, then %s", s.name, got[0], got[1])
 			case len(got) == 0 && ended:

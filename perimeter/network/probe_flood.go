@@ -135,6 +135,19 @@ func probeRate(ctx context.Context, t *perimeter.Target) error {
 	limit := int32(2*most + r.PerMinute/20 + 20) // what comes back in three seconds, too
 	t.Tried("requests from one address until it is refused, %d at most, with %d allowed at once", limit, most)
 	var wg sync.WaitGroup
+	// The connections of a probe before this one may still be closing.
+	for try := 0; ; try++ {
+		a := t.Asker(flooder(t)).Flood()
+		_, err := a.Ask(ctx, knock)
+		a.Close()
+		if err == nil {
+			break
+		}
+		if try == 15 || ctx.Err() != nil {
+			return fmt.Errorf("asking for the first time: %w", err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
 	for range 4 {
 		wg.Go(func() {
 			a := t.Asker(flooder(t)).Flood()
