@@ -120,6 +120,9 @@ func probeSite(ctx context.Context, c *cobra.Command, flags *planFlags, args []s
 	head := report.Report{Tool: "ringwall " + version(), Site: p.Site(), Enforcement: s.Enforced, Started: time.Now(),
 		Notes: []string{"the edge and the balancer share a process: that one flow is in-process, and is proved at the balancer's own listener"}}
 	jobs = verify.For(p, jobs)
+	if note := s.Changed(p); note != "" {
+		head.Notes = append(head.Notes, note)
+	}
 	var ids []string
 	for _, j := range jobs {
 		ids = append(ids, j.Control.ID)

@@ -21,13 +21,16 @@ func newStatus() *cobra.Command {
 			if output != "text" && output != "json" {
 				return usage(fmt.Errorf("reading -o: got %q, want text or json", output))
 			}
-			_, client, _, err := connect(&flags, args)
+			p, client, _, err := connect(&flags, args)
 			if err != nil {
 				return err
 			}
 			s, err := client.Status(c.Context())
 			if err != nil {
 				return err
+			}
+			if note := s.Changed(p); note != "" {
+				s.Notes = append(s.Notes, note)
 			}
 			well := s.State == "up"
 			if output == "json" {

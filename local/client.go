@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/ringwall/ringwall/internal/supervise"
 	"github.com/ringwall/ringwall/perimeter"
+	"github.com/ringwall/ringwall/plan"
 )
 
 // A Step is one line of a site's progress.
@@ -222,6 +224,7 @@ type Status struct {
 	Instances []InstanceStatus     `json:"instances"`
 	Tiers     map[string]tierState `json:"tiers"`
 	Tree      string               `json:"tree"` // how the code differs from what was accepted; empty: it does not
+	Plan      string               `json:"plan"` // of what the site runs: see PlanID
 	Notes     []string             `json:"notes,omitempty"`
 }
 
@@ -260,4 +263,23 @@ func (c *Client) Accept(ctx context.Context) (text string, err error) {
 // Purge forgets cached answers whose URL has a prefix; all of them when it is empty.
 func (c *Client) Purge(ctx context.Context, prefix string) error {
 	return c.call(ctx, "POST", "/purge?prefix="+url.QueryEscape(prefix), nil)
+}
+
+// PlanID names what a plan says: two plans that say the same have the same one.
+func PlanID(p *plan.Plan) string {
+	q := *p
+	q.Origins, q.Notes = nil, nil
+	b, err := json.Marshal(q)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(b))[:16]
+}
+
+// Changed says that the configuration no longer says what the site runs; empty: it does.
+func (s Status) Changed(p *plan.Plan) string {
+	if s.Plan == PlanID(p) {
+		return ""
+	}
+	return "the configuration says something else than the site that runs: it was changed, or another --set or environment is in force; to take it: ringwall down, ringwall up"
 }

@@ -350,7 +350,7 @@ func exitError(e sandbox.Exit, err error) error {
 }
 
 func startBox(s sandbox.Spec) (supervise.Process, error) {
-	p, err := boxes.start(s)
+	p, err := launch(s)
 	if err != nil {
 		return nil, err
 	}
@@ -359,7 +359,7 @@ func startBox(s sandbox.Spec) (supervise.Process, error) {
 
 // runBox runs a sandboxed program to its end, or until the context ends.
 func runBox(ctx context.Context, s sandbox.Spec) error {
-	p, err := boxes.start(s)
+	p, err := launch(s)
 	if err != nil {
 		return err
 	}

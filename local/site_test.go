@@ -67,11 +67,28 @@ func TestTiers(t *testing.T) {
 			if out := s.OK("exec", "fleet/1", "--", "sh", "-c", "touch /srv/site/x 2>&1; echo done"); !strings.Contains(out, "Read-only file system") {
 				t.Errorf("writing in fleet: got %q", out)
 			}
+			if r := s.Run("probe", "--only", "host/limits-shared-memory,host/limits-memory"); r.Code != 0 {
+				t.Errorf("memory, with control groups or without: got exit code %d and %s%s, want 0", r.Code, r.Stdout, r.Stderr)
+			}
 			s.OK("status")
 			s.OK("down")
 			if r := s.Run("status"); r.Code != 1 || !strings.Contains(r.Stderr, "not running") {
 				t.Errorf("status after down: got %d %q", r.Code, r.Stderr)
 			}
 		})
+	}
+}
+
+// A configuration that no longer says what runs is told, and the verdicts with it.
+func TestChangedConfiguration(t *testing.T) {
+	s := board(t)
+	s.Up()
+	if out := s.OK("status"); strings.Contains(out, "says something else") {
+		t.Errorf("unchanged: got %s", out)
+	}
+	for _, args := range [][]string{{"status", "--set", "waf.disabled=true"}, {"probe", "--only", "people/control-socket", "--set", "waf.disabled=true"}} {
+		if r := s.Run(args...); !strings.Contains(r.Stdout, "says something else") {
+			t.Errorf("ringwall %s: got %s, want it to say that the site runs something else", strings.Join(args, " "), r.Stdout)
+		}
 	}
 }

@@ -68,12 +68,12 @@ type stateFile struct {
 // user owns, that others may enter, or that another version of the layout wrote.
 func (s State) Create(site string) error {
 	doing := "preparing the site's state in " + s.Dir
+	// From the outside in: who may write in a directory may put another in the
+	// place of what is in it.
 	for _, d := range []string{filepath.Dir(s.Dir), s.Dir, s.Secrets(), s.Logs(), s.Run(), s.CA(), s.Audit()} {
 		if err := os.Mkdir(d, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("%s: %w", doing, err)
 		}
-	}
-	for _, d := range []string{s.Dir, s.Secrets(), s.CA(), s.Audit()} {
 		if err := private(d); err != nil {
 			return fmt.Errorf("%s: %w", doing, err)
 		}

@@ -48,6 +48,12 @@ func admin(id, doc, why string, probe func(context.Context, *perimeter.Target) e
 	return c
 }
 
+// switched names the control whose wall keeps this promise too.
+func switched(wall string, c *perimeter.Control) *perimeter.Control {
+	c.Wall = wall
+	return c
+}
+
 // alone marks a probe that fills a limit, which would disturb the others.
 func alone(c *perimeter.Control) *perimeter.Control {
 	c.Intrusive = true

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,6 +27,10 @@ var limitControls = []*perimeter.Control{
 		"A fleet app that takes memory without end stops at its own limit.",
 		"One leak, or one request that asks for much, would take the machine.",
 		limitMemory)),
+	alone(switched("host/limits-memory", fleet("limits-shared-memory",
+		"Memory that processes share counts as well.",
+		"An app that is bounded in its own memory would take the machine's as shared memory.",
+		limitShared))),
 	alone(fleet("limits-files",
 		"A fleet app that opens files without end stops at its own limit.",
 		"The kernel's table of open files is the machine's, and everybody's.",
@@ -126,6 +131,41 @@ func limitMemory(_ context.Context, t *perimeter.Target) error {
 		unix.Munmap(b)
 	}
 	return t.Denied(err, []syscall.Errno{syscall.ENOMEM}, "map %d MiB, where %d are allowed", size>>20, l.Memory>>20)
+}
+
+// limitShared takes shared memory up to a little over the limit and keeps it for
+// a moment: who bounds it may need that to look.
+func limitShared(ctx context.Context, t *perimeter.Target) error {
+	l, err := bounds(t)
+	if err != nil {
+		return err
+	}
+	const room = 64 << 20
+	size := uintptr(l.Memory + room)
+	rest := unix.NsecToTimespec(int64(2 * time.Second))
+	t.Tried("take %d MiB of shared memory, where %d are allowed", size>>20, l.Memory>>20)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	syscall.ForkLock.Lock()
+	pid, e := cloneTouch(size, &rest)
+	syscall.ForkLock.Unlock()
+	if e != 0 {
+		return fmt.Errorf("making a process: %w", e)
+	}
+	ws, err := reap(int(pid))
+	switch {
+	case err != nil:
+		return err
+	case ws.Signaled() && ws.Signal() == unix.SIGKILL:
+		t.Saw("the process was ended")
+	case ws.ExitStatus() == int(syscall.ENOMEM):
+		t.Saw("%v", syscall.ENOMEM)
+	case ws.ExitStatus() == 0:
+		t.Broken("a process had %d MiB for two seconds", size>>20)
+	default:
+		return fmt.Errorf("taking shared memory: the process ended with %v", ws)
+	}
+	return nil
 }
 
 func limitFiles(_ context.Context, t *perimeter.Target) error {
