@@ -87,7 +87,7 @@ func TestStatic(t *testing.T) {
 	dir := tree(t, map[string]string{
 		"secret.txt": "outside the docroot", "www/index.html": "home", "www/a/b.css": "css", "www/a/index.html": "index of a", "www/empty/x": "x",
 		"www/up/x.html": "<script>", "www/up/x.svg": "<svg/>", "www/up/x.png": "png", "www/up/x.php": "<?php", "www/up/link.txt": "-> ../a/b.css", "www/up/d": "-> ../a",
-		"www/out": "-> ../secret.txt", "www/abs": "-> /etc/passwd", "www/in": "-> a/b.css", "www/.env": "x", "www/admin/x": "x", "www/x.unknown": "?",
+		"www/out": "-> ../secret.txt", "www/abs": "-> /etc/passwd", "www/in": "-> a/b.css", "www/env.txt": "-> .env", "www/open": "-> admin", "www/.env": "x", "www/admin/x": "x", "www/x.unknown": "?",
 	})
 	p := &plan.Plan{Kind: plan.Static, Tiers: []plan.Tier{{Name: plan.Admin}, {Name: plan.Fleet}}, Files: plan.Files{Uploads: []string{"www/up"}},
 		Webserver: plan.Webserver{Docroot: "www", AdminRoutes: []string{"/admin/*"}}}
@@ -98,7 +98,7 @@ func TestStatic(t *testing.T) {
 		body string
 	}{
 		{"/", 200, "home"}, {"/a/b.css", 200, "css"}, {"//a/./b.css", 200, "css"}, {"/a", 301, ""}, {"/a/", 200, "index of a"}, {"/a?x=1", 301, ""}, {"/a/b.css/", 404, ""}, {"/empty/", 404, ""},
-		{"/in", 200, "css"}, {"/out", 404, ""}, {"/abs", 404, ""}, {"/nothing", 404, ""}, {"/../secret.txt", 404, ""}, {"/%2e%2e/secret.txt", 404, ""}, {"/..%2fsecret.txt", 403, ""}, {"/a%2f..%2f..%2fsecret.txt", 400, ""},
+		{"/in", 200, "css"}, {"/env.txt", 403, ""}, {"/open/x", 403, ""}, {"/out", 404, ""}, {"/abs", 404, ""}, {"/nothing", 404, ""}, {"/../secret.txt", 404, ""}, {"/%2e%2e/secret.txt", 404, ""}, {"/..%2fsecret.txt", 403, ""}, {"/a%2f..%2f..%2fsecret.txt", 400, ""},
 		{"/.env", 403, ""}, {"/admin/x", 403, ""}, {"/up/x.png", 200, "png"}, {"/up/x.php", 403, ""}, {"/up/link.txt", 404, ""}, {"/up/d/b.css", 404, ""}, {"/up/x.svg", 200, "<svg/>"}, {"/x.unknown", 200, "?"},
 	} {
 		r := ask(t, "GET", s.URL+tt.path, nil)

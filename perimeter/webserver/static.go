@@ -67,8 +67,18 @@ func (s *server) serveDir(w http.ResponseWriter, r *http.Request, q *question, d
 
 // serveNamed runs a script or sends a file that exists.
 func (s *server) serveNamed(w http.ResponseWriter, r *http.Request, q *question, name string) error {
+	end, ok := s.end(name)
+	if !ok {
+		return notFound(w)
+	}
+	if end != name {
+		rd := read(&url.URL{Path: "/" + end})
+		if c := s.routes.judge(&rd); c != "" {
+			return refuse(c)
+		}
+	}
 	if s.plan.Kind == plan.PHP && strings.HasSuffix(name, ".php") {
-		if (q.upload || s.leadsToUpload(name)) && !perimeter.Down(ctlUploads) {
+		if (q.upload || s.routes.inUploads("/"+end)) && !perimeter.Down(ctlUploads) {
 			return refuse(ctlUploads)
 		}
 		script := *q
@@ -120,9 +130,10 @@ func (s *server) throughLink(name string) bool {
 	return false
 }
 
-// leadsToUpload says whether a name outside of uploads is, through symbolic
-// links, a file inside: a link to the uploads must not make programs of them.
-func (s *server) leadsToUpload(name string) bool {
+// end is the name of the file that a name leads to through symbolic links: what
+// the route table says of that file holds for the link too. It is false where
+// there are too many.
+func (s *server) end(name string) (string, bool) {
 	const most = 40 // links, as the kernel has it
 	done, rest, links := ".", name, 0
 	for rest != "" {
@@ -130,7 +141,7 @@ func (s *server) leadsToUpload(name string) bool {
 		next := path.Join(done, part)
 		st, err := s.root.Lstat(next)
 		if err != nil {
-			return false // then it cannot be opened either
+			return name, true // then it cannot be opened either
 		}
 		if st.Mode()&fs.ModeSymlink == 0 {
 			done, rest = next, more
@@ -138,13 +149,13 @@ func (s *server) leadsToUpload(name string) bool {
 		}
 		to, err := s.root.Readlink(next)
 		if links++; err != nil || links > most {
-			return true
+			return "", false
 		}
 		if rest = to; more != "" {
 			rest += "/" + more
 		}
 	}
-	return s.routes.inUploads("/" + done)
+	return done, true
 }
 
 // guardUpload keeps a browser from running what a user put there.
