@@ -103,5 +103,12 @@ func newRoot() *cobra.Command {
 	for _, c := range commands {
 		root.AddCommand(c())
 	}
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil && c != root {
+		c.Args = nil
+		c.RunE = func(_ *cobra.Command, args []string) error {
+			return usage(fmt.Errorf("running completion: got %q, want bash, zsh, fish or powershell", args))
+		}
+	}
 	return root
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -36,8 +37,7 @@ type hub struct {
 	public     []*net.TCPListener
 	supervisor *net.UnixConn // to hand listeners to it
 	net        *vnet.Net
-	steps      *json.Encoder
-	stepsMu    sync.Mutex
+	steps      chan Step // to the supervisor; a terminal that is held up must hold nothing else up
 	began      time.Time
 
 	front    *front
@@ -64,7 +64,8 @@ func runHub() error {
 	if err != nil {
 		return fmt.Errorf("taking the control socket over: %w", err)
 	}
-	h := &hub{hubConfig: cfg, steps: json.NewEncoder(steps), began: time.Now(), logs: map[string]*logFile{}, quit: make(chan string, 8)}
+	h := &hub{hubConfig: cfg, began: time.Now(), logs: map[string]*logFile{}, quit: make(chan string, 8)}
+	defer h.tell(steps)()
 	sup, err := net.FileConn(inherited(3, "supervisor"))
 	if err != nil {
 		return fmt.Errorf("taking the supervisor's socket over: %w", err)
@@ -287,9 +288,37 @@ func (h *hub) rules() []vnet.Rule {
 }
 
 func (h *hub) step(s Step) {
-	h.stepsMu.Lock()
-	defer h.stepsMu.Unlock()
-	h.steps.Encode(s)
+	select {
+	case h.steps <- s:
+	default: // a thousand lines wait already
+	}
+}
+
+// tell writes steps to the supervisor until finish is called, which waits a moment
+// for the last ones.
+func (h *hub) tell(w io.Writer) (finish func()) {
+	h.steps = make(chan Step, 1024)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		enc := json.NewEncoder(w)
+		for s := range h.steps {
+			if s == (Step{}) {
+				return
+			}
+			enc.Encode(s)
+		}
+	}()
+	return func() {
+		select {
+		case h.steps <- Step{}:
+		default:
+		}
+		select {
+		case <-done:
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // note turns a part's changes into steps.
