@@ -60,15 +60,15 @@ func streams(host string) []stream {
 // overHTTP2 sends one stream on a connection of its own. It returns the status
 // of the answer, or 0 and how the stream or connection was ended instead.
 func overHTTP2(ctx context.Context, t *perimeter.Target, s stream) (status, how string, err error) {
-	for range 4 {
+	for range 8 {
 		if status, how, err = overHTTP2Now(ctx, t, s); status != "429" {
 			return status, how, err
 		}
-		if err := t.Ready(ctx, plan.Internet, 10); err != nil {
+		if err := t.Ready(ctx, plan.Internet, 20); err != nil {
 			return "", "", err
 		}
 	}
-	return "", "", errors.New("this address asks too often for this probe")
+	return "", "", perimeter.ErrTooOften
 }
 
 func overHTTP2Now(ctx context.Context, t *perimeter.Target, s stream) (status, how string, err error) {
@@ -110,9 +110,6 @@ func overHTTP2Now(ctx context.Context, t *perimeter.Target, s stream) (status, h
 		}
 		switch f := f.(type) {
 		case *http2.MetaHeadersFrame:
-			if f.PseudoValue("status") == "429" {
-				return "", "", perimeter.ErrTooOften
-			}
 			return f.PseudoValue("status"), "", nil
 		case *http2.RSTStreamFrame:
 			return "", "the stream was reset: " + f.ErrCode.String(), nil

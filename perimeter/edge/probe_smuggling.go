@@ -72,11 +72,11 @@ func answers(ctx context.Context, t *perimeter.Target, raw string) (out []*perim
 		if !slices.ContainsFunc(out, func(a *perimeter.Answer) bool { return a.Status == http.StatusTooManyRequests }) {
 			return out, ended, err
 		}
-		if err := t.Ready(ctx, plan.Internet, 10); err != nil { // another promise's matter
+		if err := t.Ready(ctx, plan.Internet, 20); err != nil { // another promise's matter
 			return nil, false, err
 		}
 	}
-	return nil, false, errors.New("this address asks too often for this probe")
+	return nil, false, perimeter.ErrTooOften
 }
 
 func answersNow(ctx context.Context, t *perimeter.Target, raw string) (out []*perimeter.Answer, ended bool, err error) {
