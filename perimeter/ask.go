@@ -291,7 +291,7 @@ const replyTime = 8 * time.Second
 func (a *Asker) Ask(ctx context.Context, r Request) (*Answer, error) {
 	ans, err := a.ask(ctx, r)
 	if a.pace {
-		for try := 0; try < 4 && err == nil && a.t.later(ctx, ans); try++ {
+		for try := 0; try < 10 && err == nil && a.t.later(ctx, ans); try++ {
 			ans, err = a.ask(ctx, r)
 		}
 	}

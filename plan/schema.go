@@ -81,7 +81,7 @@ func networkKeys() []key {
 		{name: "network.visitor", doc: "The address that the visitor's door stands for.", ptr: func(d *draft) any { return &d.Network.Visitor }},
 		{name: "network.office", doc: "The address that the administrator's door stands for.", ptr: func(d *draft) any { return &d.Network.Office }},
 		{name: "network.stranger", doc: "An address outside allowed, for probes.", ptr: func(d *draft) any { return &d.Network.Stranger }},
-		{name: "network.rate.perMinute", doc: "Requests of one address in a minute.", ptr: func(d *draft) any { return &d.Network.Rate.PerMinute }, def: "1200", min: 1, max: 1e6},
+		{name: "network.rate.perMinute", doc: "Requests of one address in a minute.", ptr: func(d *draft) any { return &d.Network.Rate.PerMinute }, def: "1800", min: 1, max: 1e6},
 		{name: "network.rate.burst", doc: "Requests of one address at once.", ptr: func(d *draft) any { return &d.Network.Rate.Burst }, def: "300", min: 1, max: 1e6},
 		{name: "network.maxConns", doc: "Open connections, all together.", ptr: func(d *draft) any { return &d.Network.MaxConns }, def: "1024", min: 1, max: 1e6},
 		{name: "network.maxConnsPerIP", doc: "Open connections of one address.", ptr: func(d *draft) any { return &d.Network.MaxConnsPerIP }, def: "128", min: 1, max: 1e6},

@@ -23,7 +23,7 @@ type Job struct {
 // Bounds of one probe. A probe that ignores its context is left behind after
 // grace, so that one hanging control costs its own verdict and no other.
 const (
-	limit = 15 * time.Second
+	limit = 20 * time.Second
 	grace = 2 * time.Second
 )
 
