@@ -159,7 +159,7 @@ func TestProbesBreak(t *testing.T) {
 	for _, c := range controls {
 		name := strings.TrimPrefix(c.ID, "host/")
 		t.Run(name, func(t *testing.T) {
-			i := slices.IndexFunc(walls, func(w wall) bool { return w.id == c.ID })
+			i := slices.IndexFunc(walls, func(w wall) bool { return w.id == c.Switch() })
 			if i < 0 {
 				t.Fatal("no wall is taken down for this control, so its probe is not tested")
 			}
