@@ -331,8 +331,8 @@ func (q *pattern) is(p string) bool {
 	switch q.kind {
 	case exactly:
 		return p == q.text || q.text == "" && p == "/"
-	case within:
-		return strings.HasPrefix(p, q.text)
+	case within: // the directory and everything in it
+		return strings.HasPrefix(p, q.text) || p == q.text[:len(q.text)-1]
 	case ending:
 		return strings.HasSuffix(p, q.text)
 	}
