@@ -31,6 +31,9 @@ func runAgent() error {
 		return fmt.Errorf("taking the listener over: %w", err)
 	}
 	refusals := newEventLog(inherited(1, "refusals"), 0)
+	if cfg.Trials != nil {
+		go try(cfg.Trials, dial, inherited(2, "proof"))
+	}
 	p := cfg.Plan
 	h, err := webserver.New(p, cfg.Tier, webserver.App{
 		Root:   p.Files.Mount,

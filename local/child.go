@@ -17,7 +17,6 @@ var roles = map[string]func() error{
 	"@hub":      runHub,
 	"@front":    runFront,
 	"@agent":    runAgent,
-	"@matrix":   runMatrix,
 	"@probe":    runProbe,
 	"@firewall": runFirewallTrial,
 }

@@ -3,11 +3,11 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -16,8 +16,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/perimeter/host"
@@ -31,9 +29,6 @@ type trial struct {
 	Allowed  bool
 }
 
-// A matrixConfig is what a process that tries flows is told.
-type matrixConfig struct{ Trials []trial }
-
 // services is every place in the site's network where something listens.
 func (h *hub) services() map[string]netip.AddrPort {
 	p := h.Plan
@@ -41,8 +36,10 @@ func (h *hub) services() map[string]netip.AddrPort {
 		plan.NodeEdge:     netip.AddrPortFrom(p.VPC.Edge, 443),
 		plan.NodeBalancer: netip.AddrPortFrom(p.VPC.Balancer, p.Balancer.Port),
 	}
-	for _, b := range h.backends() {
-		out[b.Name] = b.Addr
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, i := range h.instances {
+		out[i.name] = i.addr
 	}
 	if h.hasDatabase() {
 		out[plan.NodeDatabase] = netip.AddrPortFrom(p.VPC.Database, p.Database.Port)
@@ -80,52 +77,89 @@ func (h *hub) trials(from, self string) []trial {
 	return out
 }
 
-// proveFlows tries every forbidden flow from inside each sandbox, before the
-// doors open. One that connects stops the start; one that gets no clear refusal
-// stops it too.
-func (h *hub) proveFlows(ctx context.Context) error {
-	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	var g errgroup.Group
-	var mu sync.Mutex
-	count := 0
-	try := func(s sandbox.Spec, trials []trial) {
-		g.Go(func() error {
-			n, err := h.tryFlows(ctx, s, trials)
-			mu.Lock()
-			count += n
-			mu.Unlock()
-			return err
-		})
+// A proof is what came of the trials of one process, which makes them when it
+// starts for the first time.
+type proof struct {
+	who         string
+	trials      []trial
+	read, write *os.File
+}
+
+// prove prepares the trials of a process that stands at a node.
+func (h *hub) prove(who, node string) (*proof, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("preparing the trials of %s: %w", who, err)
 	}
+	return &proof{who: who, trials: h.trials(node, who), read: r, write: w}, nil
+}
+
+// take hands the trials, and where their outcome is to be written, to the process
+// that is being started; the next one in its place gets none. The caller closes
+// the file.
+func (p *proof) take() ([]trial, *os.File) {
+	w := p.write
+	p.write = nil
+	if w == nil {
+		return nil, nil
+	}
+	return p.trials, w
+}
+
+// outcome waits for it and returns how many forbidden connections were tried. One
+// that connects is an error; so is one that gets no clear refusal, and silence.
+func (p *proof) outcome() (int, error) {
+	defer p.read.Close()
+	p.read.SetReadDeadline(time.Now().Add(proofLimit))
+	var failures []string
+	if err := json.NewDecoder(p.read).Decode(&failures); err != nil {
+		return 0, fmt.Errorf("trying the forbidden flows from inside %s: reading the outcome: %w", p.who, err)
+	}
+	if len(failures) > 0 {
+		return 0, fmt.Errorf("the site's firewall does not hold, so the doors stay closed: %s", strings.Join(failures, "; "))
+	}
+	n := 0
+	for _, t := range p.trials {
+		if !t.Allowed {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// proved waits for a proof's outcome and counts it.
+func (h *hub) proved(p *proof) error {
+	n, err := p.outcome()
 	h.mu.Lock()
-	instances := slices.Clone(h.instances)
-	h.mu.Unlock()
-	for _, i := range instances {
-		if i.agent == nil {
-			continue
-		}
-		s, err := i.spec()
-		if err != nil {
-			return err
-		}
-		try(s, h.trials(i.tier.Name, i.name))
-	}
-	nodes := []string{plan.NodeEdge, plan.Beside}
-	if h.hasDatabase() && h.database.part != nil {
+	defer h.mu.Unlock()
+	h.refused += n
+	return err
+}
+
+// proveFlows tries the forbidden flows from the networks in which no process of
+// ours stands: the hub dials from there. Instances and the edge try theirs from
+// inside their sandboxes when they start.
+func (h *hub) proveFlows() error {
+	nodes := []string{plan.Beside}
+	if h.hasDatabase() {
 		nodes = append(nodes, plan.NodeDatabase)
 	}
 	for _, node := range nodes {
-		s := h.bareSpec(node)
-		try(s, h.trials(node, node))
+		p, err := h.prove(node, node)
+		if err != nil {
+			return err
+		}
+		trials, out := p.take()
+		go try(trials, h.net.Host(node).Dial, out)
+		if err := h.proved(p); err != nil {
+			return err
+		}
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	h.step(Step{Part: "flows", State: "up", Text: fmt.Sprintf("%d forbidden connections tried from inside, all refused", count), Took: time.Since(began)})
 	return nil
 }
+
+// proofLimit is how long the trials of one process may take.
+const proofLimit = 20 * time.Second
 
 // bareSpec is a sandbox in a node's network that may do nothing but dial.
 func (h *hub) bareSpec(node string) sandbox.Spec {
@@ -134,45 +168,25 @@ func (h *hub) bareSpec(node string) sandbox.Spec {
 	return s
 }
 
-// tryFlows runs trials inside a sandbox and returns how many were forbidden.
-func (h *hub) tryFlows(ctx context.Context, s sandbox.Spec, trials []trial) (int, error) {
-	config, err := pack(matrixConfig{trials})
-	if err != nil {
-		return 0, err
-	}
-	defer config.Close()
-	var out bytes.Buffer
-	if err := h.runSelf(ctx, s, "@matrix", []*os.File{config}, &out); err != nil {
-		return 0, fmt.Errorf("trying the forbidden flows from inside %s: %w", s.Name, err)
-	}
-	var failures []string
-	if err := json.Unmarshal(out.Bytes(), &failures); err != nil {
-		return 0, fmt.Errorf("trying the forbidden flows from inside %s: reading the outcome: %w", s.Name, err)
-	}
-	if len(failures) > 0 {
-		return 0, fmt.Errorf("the site's firewall does not hold, so the doors stay closed: %s", strings.Join(failures, "; "))
-	}
-	n := 0
-	for _, t := range trials {
-		if !t.Allowed {
-			n++
-		}
-	}
-	return n, nil
+// A dialer is how a process connects from where it stands.
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// dial connects from this process's own network.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var d net.Dialer
+	d.SetMultipathTCP(false)
+	return d.DialContext(ctx, network, address)
 }
 
-// runMatrix is the process inside the sandbox.
-func runMatrix() error {
-	var cfg matrixConfig
-	if err := unpack(&cfg); err != nil {
-		return err
-	}
+// try makes all trials at once and writes what is wrong with their outcome.
+func try(trials []trial, dial dialer, out io.WriteCloser) {
+	defer out.Close()
 	failures := []string{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for _, t := range cfg.Trials {
+	for _, t := range trials {
 		wg.Go(func() {
-			if f := t.run(); f != "" {
+			if f := t.run(dial); f != "" {
 				mu.Lock()
 				failures = append(failures, f)
 				mu.Unlock()
@@ -180,15 +194,15 @@ func runMatrix() error {
 		})
 	}
 	wg.Wait()
-	return json.NewEncoder(os.Stdout).Encode(failures)
+	json.NewEncoder(out).Encode(failures) // whoever reads nothing knows that
 }
 
 // run tries one connection and says what is wrong with the outcome. A closed port
 // is as wrong as an open one: the firewall let the packet through.
-func (t trial) run() string {
-	d := net.Dialer{Timeout: 2 * time.Second}
-	d.SetMultipathTCP(false)
-	c, err := d.Dial("tcp", t.Addr.String())
+func (t trial) run(dial dialer) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	c, err := dial(ctx, "tcp", t.Addr.String())
 	if c != nil {
 		c.Close()
 	}

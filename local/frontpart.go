@@ -28,6 +28,7 @@ type front struct {
 	hub       *hub
 	part      *supervise.Part
 	listeners []frontListener
+	proof     *proof
 
 	mu       sync.Mutex
 	link     *link
@@ -57,6 +58,7 @@ type frontConfig struct {
 	Backends  []backend
 	Open      bool
 	Down      []string
+	Trials    []trial // to make, with the outcome for the last descriptor
 }
 
 func (h *hub) startFront(ctx context.Context) error {
@@ -97,6 +99,9 @@ func (h *hub) startFront(ctx context.Context) error {
 	if f.cert, err = h.certificate(); err != nil {
 		return err
 	}
+	if f.proof, err = h.prove(plan.NodeEdge, plan.NodeEdge); err != nil {
+		return err
+	}
 	if err := f.part.Run(); err != nil {
 		return fmt.Errorf("starting the edge: %w", err)
 	}
@@ -110,6 +115,9 @@ func (h *hub) startFront(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-time.After(2 * time.Millisecond):
 		}
+	}
+	if err := h.proved(f.proof); err != nil {
+		return err
 	}
 	h.step(Step{Part: "edge", State: "up", Text: "with the balancer in the same process", Took: time.Since(began)})
 	return nil
@@ -132,9 +140,11 @@ func (f *front) start() (supervise.Process, error) {
 	// From here on orders wait in the new process's socket: what is not in its
 	// configuration reaches it so.
 	l := newLink(conn)
+	trials, proof := f.proof.take()
+	defer proof.Close()
 	f.mu.Lock()
 	cfg := frontConfig{Plan: h.Plan, Listeners: f.listeners, Secrets: f.secrets, Cert: f.cert,
-		Backends: f.backends, Open: f.open, Down: h.Down}
+		Backends: f.backends, Open: f.open, Down: h.Down, Trials: trials}
 	f.link, f.state = l, frontState{}
 	f.mu.Unlock()
 	go f.listen(l) // ends when theirs is closed by all, also when nothing was started
@@ -169,6 +179,9 @@ func (f *front) start() (supervise.Process, error) {
 		}
 		defer lf.Close()
 		s.Files = append(s.Files, lf)
+	}
+	if proof != nil {
+		s.Files = append(s.Files, proof)
 	}
 	host.Front(h.Plan, &s)
 	return startBox(s)

@@ -45,6 +45,9 @@ func runFront() error {
 		f.Close()
 		listeners = append(listeners, l)
 	}
+	if cfg.Trials != nil {
+		go try(cfg.Trials, dial, inherited(3+len(cfg.Listeners), "proof"))
+	}
 
 	p := cfg.Plan
 	log := func(e *proxy.Event) {

@@ -48,6 +48,7 @@ type hub struct {
 	mu        sync.Mutex
 	instances []*instance
 	roll      sync.Mutex // one change of instances at a time
+	refused   int        // forbidden connections that were tried
 	open      bool
 	stopping  bool
 	ca        string // PEM of the site's own authority
@@ -155,8 +156,19 @@ func (h *hub) start(ctx context.Context) error {
 	if err := h.checkPrograms(); err != nil {
 		return err
 	}
+	var all []*instance // every network is there before anything tries to reach it
+	for _, t := range h.Plan.Tiers {
+		for range t.Min {
+			i, err := h.newInstance(t.Name)
+			if err != nil {
+				return err
+			}
+			all = append(all, i)
+		}
+	}
 	g, first := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.startFront(first) })
+	g.Go(h.proveFlows)
 	g.Go(func() error {
 		if err := h.startDatabase(first); err != nil {
 			return err
@@ -165,24 +177,19 @@ func (h *hub) start(ctx context.Context) error {
 			go h.database.watch(ctx)
 		}
 		var tiers errgroup.Group
-		for _, t := range h.Plan.Tiers {
-			for range t.Min {
-				tiers.Go(func() error {
-					_, err := h.startInstance(t.Name)
-					return err
-				})
-			}
+		for _, i := range all {
+			tiers.Go(func() error { return h.complete(i) })
 		}
 		return tiers.Wait()
 	})
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	h.mu.Lock()
+	h.step(Step{Part: "flows", State: "up", Text: fmt.Sprintf("%d forbidden connections tried from inside, all refused", h.refused)})
+	h.mu.Unlock()
 	h.front.setBackends(h.backends())
-	var proof errgroup.Group
-	proof.Go(func() error { return h.proveFlows(ctx) })
-	proof.Go(func() error { return h.awaitHealthy(ctx) })
-	if err := proof.Wait(); err != nil {
+	if err := h.awaitHealthy(ctx); err != nil {
 		return err
 	}
 	if err := h.setUpApp(ctx); err != nil {

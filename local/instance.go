@@ -52,6 +52,7 @@ type instance struct {
 	listener *net.TCPListener // the web server's; kept here so that its death loses no connection
 	run      string           // of the machine: appears as /run/app
 	began    time.Time
+	proof    *proof
 	app      *supervise.Part // nil for kind static
 	agent    *supervise.Part
 }
@@ -62,11 +63,23 @@ type agentConfig struct {
 	Tier string
 	Name string
 	Down []string
+
+	Trials []trial // to make, with the outcome for the last descriptor
 }
 
-// startInstance adds one instance to a tier: its network, its web server and its
-// app. The balancer learns of it through setBackends.
+// startInstance adds one instance to a tier. The balancer learns of it through
+// setBackends.
 func (h *hub) startInstance(tier string) (*instance, error) {
+	i, err := h.newInstance(tier)
+	if err != nil {
+		return nil, err
+	}
+	return i, h.complete(i)
+}
+
+// newInstance gives an instance its place: its number, its network, its listener.
+// Nothing runs in it yet.
+func (h *hub) newInstance(tier string) (*instance, error) {
 	i := &instance{hub: h, tier: h.Plan.Tier(tier), began: time.Now()}
 	h.mu.Lock()
 	if h.stopping {
@@ -79,13 +92,26 @@ func (h *hub) startInstance(tier string) (*instance, error) {
 	i.addr = netip.AddrPortFrom(h.Plan.VPC.Instance(tier, i.n), h.Plan.Balancer.TargetPort)
 	h.instances = append(h.instances, i)
 	h.mu.Unlock()
+	if err := i.settle(); err != nil {
+		return nil, h.abandon(i, err)
+	}
+	return i, nil
+}
+
+// complete starts what runs in an instance.
+func (h *hub) complete(i *instance) error {
+	i.began = time.Now()
 	if err := i.start(); err != nil {
-		h.forget(i)
-		i.stop()
-		return nil, fmt.Errorf("starting %s: %w", i.name, err)
+		return h.abandon(i, err)
 	}
 	h.step(Step{Part: i.name, State: "up", Took: time.Since(i.began)})
-	return i, nil
+	return nil
+}
+
+func (h *hub) abandon(i *instance, err error) error {
+	h.forget(i)
+	i.stop()
+	return fmt.Errorf("starting %s: %w", i.name, err)
 }
 
 func (h *hub) forget(i *instance) {
@@ -94,7 +120,7 @@ func (h *hub) forget(i *instance) {
 	h.instances = slices.DeleteFunc(h.instances, func(x *instance) bool { return x == i })
 }
 
-func (i *instance) start() (err error) {
+func (i *instance) settle() error {
 	i.life.Lock()
 	defer i.life.Unlock()
 	h := i.hub
@@ -111,7 +137,20 @@ func (i *instance) start() (err error) {
 	if err := h.freshDir(i.run, i.tier.Name, 0o711); err != nil {
 		return err
 	}
-	if err := h.bound(i.run, i.tier.Name, 0o711); err != nil {
+	return h.bound(i.run, i.tier.Name, 0o711)
+}
+
+func (i *instance) start() (err error) {
+	i.life.Lock()
+	defer i.life.Unlock()
+	h := i.hub
+	h.mu.Lock()
+	stopping := h.stopping
+	h.mu.Unlock()
+	if stopping {
+		return errStopped
+	}
+	if i.proof, err = h.prove(i.name, i.tier.Name); err != nil {
 		return err
 	}
 	if h.Plan.Kind != plan.Static {
@@ -135,7 +174,7 @@ func (i *instance) start() (err error) {
 	h.mu.Lock()
 	i.agent = agent
 	h.mu.Unlock()
-	return nil
+	return h.proved(i.proof)
 }
 
 func (i *instance) dirName() string { return strings.ReplaceAll(i.name, "/", "-") }
@@ -291,7 +330,9 @@ func (i *instance) startApp() (supervise.Process, error) {
 
 func (i *instance) startAgent() (supervise.Process, error) {
 	h := i.hub
-	config, err := pack(agentConfig{Plan: h.Plan, Tier: i.tier.Name, Name: i.name, Down: h.Down})
+	trials, proof := i.proof.take()
+	defer proof.Close()
+	config, err := pack(agentConfig{Plan: h.Plan, Tier: i.tier.Name, Name: i.name, Down: h.Down, Trials: trials})
 	if err != nil {
 		return nil, err
 	}
@@ -314,6 +355,9 @@ func (i *instance) startAgent() (supervise.Process, error) {
 	s := sandbox.Spec{
 		Name: i.dirName() + "-agent", Args: []string{host.Binary, "@agent"}, Env: childEnv,
 		Net: i.host.File(), UID: h.uid("agent"), Files: []*os.File{config, l, refusals}, Stdout: out, Stderr: out, Skip: h.Skip, Cgroup: h.cgroup(),
+	}
+	if proof != nil {
+		s.Files = append(s.Files, proof)
 	}
 	host.Agent(h.Plan, &s)
 	s.Mounts = append(s.Mounts, sandbox.Mount{Source: h.State.Tree(), Target: h.Plan.Files.Mount})
