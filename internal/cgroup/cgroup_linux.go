@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -76,13 +77,13 @@ func New(parent, name string, l Limits) (*Group, []string) {
 
 func (g *Group) limit(h hierarchy, parent, name, controller string, files [][2]string) error {
 	up := h.dir
-	for part := range strings.SplitSeq(filepath.Clean(parent), "/") {
+	for part := range strings.SplitSeq(path.Clean(parent), "/") {
 		if h.v2 {
 			if err := enable(up, controller); err != nil {
 				return err
 			}
 		}
-		up = filepath.Join(up, part)
+		up = path.Join(up, part)
 		if err := mkdir(up); err != nil {
 			return err
 		}
@@ -95,7 +96,7 @@ func (g *Group) limit(h hierarchy, parent, name, controller string, files [][2]s
 			return err
 		}
 	}
-	dir := filepath.Join(up, name)
+	dir := path.Join(up, name)
 	if err := mkdir(dir); err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ func (g *Group) limit(h hierarchy, parent, name, controller string, files [][2]s
 		g.dirs = append(g.dirs, dir)
 	}
 	for _, f := range files {
-		err := os.WriteFile(filepath.Join(dir, f[0]), []byte(f[1]), 0o644)
+		err := os.WriteFile(path.Join(dir, f[0]), []byte(f[1]), 0o644)
 		if f[0] == "memory.swap.max" && errors.Is(err, fs.ErrNotExist) {
 			continue // a kernel without swap accounting
 		}
@@ -111,7 +112,7 @@ func (g *Group) limit(h hierarchy, parent, name, controller string, files [][2]s
 			return err
 		}
 	}
-	if k := filepath.Join(dir, "cgroup.kill"); h.v2 {
+	if k := path.Join(dir, "cgroup.kill"); h.v2 {
 		if _, err := os.Stat(k); err == nil {
 			g.killer = k
 		}
@@ -129,7 +130,7 @@ func mkdir(dir string) error {
 
 // enable hands a controller to the groups below dir.
 func enable(dir, controller string) error {
-	file := filepath.Join(dir, "cgroup.subtree_control")
+	file := path.Join(dir, "cgroup.subtree_control")
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -143,11 +144,11 @@ func enable(dir, controller string) error {
 	}
 	// A group with processes of its own hands nothing down: this process moves
 	// to a group beside the ones it makes.
-	self := filepath.Join(dir, "self")
+	self := path.Join(dir, "self")
 	if err := mkdir(self); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(self, "cgroup.procs"), []byte("0"), 0o644); err != nil {
+	if err := os.WriteFile(path.Join(self, "cgroup.procs"), []byte("0"), 0o644); err != nil {
 		return err
 	}
 	return os.WriteFile(file, []byte("+"+controller), 0o644)
@@ -156,7 +157,7 @@ func enable(dir, controller string) error {
 // Add moves a process, with the children it will have, into the group.
 func (g *Group) Add(pid int) error {
 	for _, d := range g.dirs {
-		if err := os.WriteFile(filepath.Join(d, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil {
+		if err := os.WriteFile(path.Join(d, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil {
 			return fmt.Errorf("moving a process to its control group: %w", err)
 		}
 	}
@@ -196,14 +197,14 @@ func Sweep(parent string) {
 		return
 	}
 	for _, h := range own {
-		up := filepath.Join(h.dir, filepath.Clean(parent))
+		up := path.Join(h.dir, path.Clean(parent))
 		list, err := os.ReadDir(up)
 		if err != nil {
 			continue
 		}
 		for _, d := range list {
 			if d.IsDir() {
-				os.Remove(filepath.Join(up, d.Name())) // refused while a process is in it
+				os.Remove(path.Join(up, d.Name())) // refused while a process is in it
 			}
 		}
 		os.Remove(up)
@@ -215,8 +216,9 @@ type hierarchy struct {
 	v2  bool
 }
 
-// hierarchies finds the caller's own group for each controller.
-func hierarchies() (map[string]hierarchy, error) {
+// hierarchies finds the group for each controller that this process was started
+// in; it may move to one below it.
+var hierarchies = sync.OnceValues(func() (map[string]hierarchy, error) {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
@@ -226,10 +228,10 @@ func hierarchies() (map[string]hierarchy, error) {
 		return nil, err
 	}
 	return parse(string(mounts), string(groups), func(dir string) []string {
-		b, _ := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+		b, _ := os.ReadFile(path.Join(dir, "cgroup.controllers"))
 		return strings.Fields(string(b))
 	}), nil
-}
+})
 
 // parse joins /proc/self/mountinfo with /proc/self/cgroup. Version 1 wins where
 // a controller is bound to it: version 2 does not have it then.
@@ -253,8 +255,8 @@ func parse(mounts, groups string, controllers func(dir string) []string) map[str
 		}
 	}
 	join := func(m mount, own string) string {
-		if rel, err := filepath.Rel(m.root, own); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
-			return filepath.Join(m.point, rel)
+		if rel, ok := strings.CutPrefix(own+"/", strings.TrimSuffix(m.root, "/")+"/"); ok {
+			return path.Join(m.point, rel)
 		}
 		return m.point
 	}

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -163,11 +164,18 @@ func (b *box) run() error {
 	if b.Dry {
 		return b.dryRun()
 	}
-	b.tell(status{Ready: true})
+	b.tell(status{Ready: true, Spent: int64(spent(unix.RUSAGE_SELF))})
 	if b.reaped() {
 		return b.reap()
 	}
 	return b.execHint(b.exec())
+}
+
+// spent is the processor time of this process or thread.
+func spent(who int) time.Duration {
+	var u unix.Rusage
+	unix.Getrusage(who, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // restrict gives up what set-up needed. Landlock and seccomp need either no new
@@ -315,34 +323,38 @@ func (b *box) orphaned() error {
 // becomeInner takes the one id that is mapped. The ambient capabilities stay.
 func (b *box) becomeInner() error {
 	if b.Setgroups {
-		if err := everyThread(unix.SYS_SETGROUPS, 0, 0, 0); err != nil {
+		if err := b.change(unix.SYS_SETGROUPS, 0, 0, 0); err != nil {
 			return step("dropping groups", err)
 		}
 	}
-	if err := everyThread(unix.SYS_SETRESGID, Inner, Inner, Inner); err != nil {
+	if err := b.change(unix.SYS_SETRESGID, Inner, Inner, Inner); err != nil {
 		return step("taking its group", err)
 	}
-	return step("taking its user", everyThread(unix.SYS_SETRESUID, Inner, Inner, Inner))
+	return step("taking its user", b.change(unix.SYS_SETRESUID, Inner, Inner, Inner))
 }
 
 // becomeOuter gives root up where there is no user namespace.
 func (b *box) becomeOuter() error {
 	id := uintptr(b.UID)
 	if b.Setgroups {
-		if err := everyThread(unix.SYS_SETGROUPS, 0, 0, 0); err != nil {
+		if err := b.change(unix.SYS_SETGROUPS, 0, 0, 0); err != nil {
 			return step("dropping groups", err)
 		}
 	}
-	if err := everyThread(unix.SYS_SETRESGID, id, id, id); err != nil {
+	if err := b.change(unix.SYS_SETRESGID, id, id, id); err != nil {
 		return step("taking its group", err)
 	}
-	return step("taking its user", everyThread(unix.SYS_SETRESUID, id, id, id))
+	return step("taking its user", b.change(unix.SYS_SETRESUID, id, id, id))
 }
 
-// everyThread makes a system call on all threads of this process. Under cgo
-// only this thread's can be reached; the program starts from this one.
-func everyThread(trap, a1, a2, a3 uintptr) error {
-	_, _, e := syscall.AllThreadsSyscall(trap, a1, a2, a3)
+// change makes a system call that changes who this process is: on this thread,
+// which the program is executed on, and on all others where this process stays
+// as a reaper. Under cgo only this thread can be reached.
+func (b *box) change(trap, a1, a2, a3 uintptr) error {
+	e := syscall.ENOTSUP
+	if b.reaped() {
+		_, _, e = syscall.AllThreadsSyscall(trap, a1, a2, a3)
+	}
 	if e == syscall.ENOTSUP {
 		_, _, e = syscall.RawSyscall(trap, a1, a2, a3)
 	}

@@ -23,8 +23,9 @@ const startTimeout = 20 * time.Second
 
 // A Process is a running sandbox.
 type Process struct {
-	PID     int      // of the sandbox's first process, in the caller's process namespace
-	Missing []string // limits that this machine cannot enforce, and why
+	PID     int           // of the sandbox's first process, in the caller's process namespace
+	Missing []string      // limits that this machine cannot enforce, and why
+	Cost    time.Duration // processor time that its set-up took, here and inside
 
 	name   string
 	pidns  bool
@@ -45,6 +46,9 @@ type Process struct {
 // caller's process. Output pipes become the program's own; where the program
 // has another id than the caller, they are what it may open again.
 func Start(spec Spec) (*Process, error) {
+	runtime.LockOSThread() // so that what this thread spends is spent here
+	defer runtime.UnlockOSThread()
+	began := spent(unix.RUSAGE_THREAD)
 	fail := func(step string, err error, next string) (*Process, error) {
 		return nil, &StartError{Name: spec.Name, Step: step, Err: err, Next: next}
 	}
@@ -86,7 +90,7 @@ func Start(spec Spec) (*Process, error) {
 	files := append(std, specR, statusW)
 	files = append(files, spec.Files...)
 
-	proc, step, err := spawn(spec.Net, &os.ProcAttr{Dir: "/", Env: []string{"GOMAXPROCS=1", "GOGC=off"}, Files: files, Sys: attr})
+	proc, forked, step, err := spawn(spec.Net, &os.ProcAttr{Dir: "/", Env: []string{"GOMAXPROCS=1", "GOGC=off"}, Files: files, Sys: attr})
 	specR.Close()
 	statusW.Close()
 	closeNull()
@@ -106,6 +110,7 @@ func Start(spec Spec) (*Process, error) {
 		}
 		return fail(step, err, next)
 	}
+	p.Cost += forked + spent(unix.RUSAGE_THREAD) - began
 	return p, nil
 }
 
@@ -136,6 +141,7 @@ func (p *Process) handOver(specW *os.File, w *wire) (step, next string, err erro
 			return s.Step, s.Next, syscall.Errno(s.Errno)
 		case s.Ready:
 			ready = true
+			p.Cost = time.Duration(s.Spent)
 		case s.Ran:
 			p.status.SetReadDeadline(time.Time{})
 			return "", "", nil
@@ -335,9 +341,11 @@ func onSpawner(f func() (keep bool)) {
 	}
 }
 
-func spawn(netns *os.File, attr *os.ProcAttr) (p *os.Process, step string, err error) {
+func spawn(netns *os.File, attr *os.ProcAttr) (p *os.Process, cost time.Duration, step string, err error) {
 	step = "starting its process"
 	onSpawner(func() bool {
+		began := spent(unix.RUSAGE_THREAD)
+		defer func() { cost = spent(unix.RUSAGE_THREAD) - began }()
 		if netns == nil {
 			p, err = os.StartProcess("/proc/self/exe", []string{argv0}, attr)
 			return true
@@ -354,7 +362,7 @@ func spawn(netns *os.File, attr *os.ProcAttr) (p *os.Process, step string, err e
 		p, err = os.StartProcess("/proc/self/exe", []string{argv0}, attr)
 		return unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil
 	})
-	return p, step, err
+	return p, cost, step, err
 }
 
 func cloneHint(err error) string {

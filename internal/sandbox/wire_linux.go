@@ -30,6 +30,7 @@ type status struct {
 	Text  string `json:",omitempty"` // the error, where it is not an errno alone
 	Next  string `json:",omitempty"`
 	Ready bool   `json:",omitempty"` // set-up is done; the program is next
+	Spent int64  `json:",omitempty"` // with Ready: nanoseconds of processor time until then
 	Ran   bool   `json:",omitempty"` // the program runs, below a reaper
 	Ended bool   `json:",omitempty"`
 	Wait  uint32 `json:",omitempty"` // its wait status
