@@ -33,6 +33,7 @@ func TestSiteBoard(t *testing.T) {
 		t.Error("logged in with a wrong password")
 	}
 	must(t, admin.Login(ctx, s.login(t)))
+	s.wantSession(t)
 
 	next, closeLive, err := visitor.Follow(ctx, "/live")
 	must(t, err)

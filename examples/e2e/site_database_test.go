@@ -133,3 +133,30 @@ func TestSiteExistingServer(t *testing.T) {
 	// The machine's own loopback is not the site's.
 	s.wantExec(t, "fleet/1", fmt.Sprintf("$(ls /usr/lib/postgresql/*/bin/psql | tail -1) -h 127.0.0.1 -p %d -U owner -d postgres -c 'SELECT 1' 2>&1; echo done", port), "refused")
 }
+
+// The same with MariaDB, under a WordPress.
+func TestSiteExistingMariaDB(t *testing.T) {
+	ctx := t.Context()
+	m := startMariaDB(t)
+	const password = `p w'1`
+	m.must(t, "", "CREATE DATABASE wordpress; CREATE USER 'owner'@'%' IDENTIFIED BY 'p w\\'1'; GRANT ALL ON wordpress.* TO 'owner'@'%'")
+	secret, err := json.Marshal(map[string]any{"username": "owner", "password": password, "host": "127.0.0.1", "dbname": "wordpress", "port": m.port})
+	must(t, err)
+	yaml := read(t, "../wordpress/ringwall.yaml") + "\ndatabase:\n  config: instance\n  secretFile: db.json\n"
+	s := &site{Site: localtest.New(t, localtest.Build(t, "cmd/ringwall", ""), "wp-dev", yaml, map[string]string{})}
+	must(t, os.WriteFile(filepath.Join(s.Dir, "db.json"), secret, 0o600))
+	r := s.start(t)
+	admin, visitor := &WordPress{Client: s.office}, &WordPress{Client: s.visitor}
+	must(t, admin.Login(ctx, s.login(t)))
+	_, err = visitor.See(ctx, "/", "wp-dev")
+	must(t, err)
+	if out := m.must(t, "wordpress", "SELECT option_value FROM wp_options WHERE option_name = 'blogname'"); !strings.Contains(out, "wp-dev") {
+		t.Errorf("the existing server holds the title %q, want wp-dev", out)
+	}
+	if strings.Contains(r.Out.String()+s.Logs(), password) {
+		t.Error("the password is in what the site printed or logged")
+	}
+	if p := s.Run("probe", "--only", "vpc,instance,database"); p.Code != 0 {
+		t.Errorf("probe: got %d\n%s\n%s", p.Code, p.Stdout, p.Stderr)
+	}
+}

@@ -92,6 +92,14 @@ func rolled(t *testing.T, r *localtest.Running, n int) {
 	localtest.Eventually(t, 30*time.Second, "fleet is replaced", func() bool { return strings.Contains(r.Out.String()[n:], "replaced by fleet/") })
 }
 
+// wantSession sees that the cache's probe logs in as the administrator.
+func (s *site) wantSession(t *testing.T) {
+	t.Helper()
+	if r := s.Run("probe", "--only", "edge/cache-privilege", "-v"); r.Code != 0 || !strings.Contains(r.Stdout, "an administrator who is logged in") {
+		t.Errorf("the probe of the cache: got %d, want one that logs in\n%s", r.Code, r.Stdout)
+	}
+}
+
 // status is what `status` prints, once no roll is under way.
 func (s *site) status(t *testing.T) (out string) {
 	t.Helper()

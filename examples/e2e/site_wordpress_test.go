@@ -31,6 +31,7 @@ func TestSiteWordPress(t *testing.T) {
 		t.Error("logged in with a wrong password")
 	}
 	must(t, admin.Login(ctx, login))
+	s.wantSession(t)
 	media, err := admin.Upload(ctx, "rings.png", PNG(7))
 	must(t, err)
 	_, err = visitor.See(ctx, media.Path(), "\x89PNG") // at once

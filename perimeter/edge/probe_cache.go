@@ -136,17 +136,23 @@ func probeCachePrivilege(ctx context.Context, t *perimeter.Target) error {
 	if err != nil {
 		return err
 	}
+	who, session := "an administrator", []string(nil)
+	if cookies, err := t.Login(ctx, office); err != nil {
+		t.Saw("without a session: %v", err)
+	} else {
+		who, session = "an administrator who is logged in", []string{"Cookie: " + cookies}
+	}
 	for _, uri := range pages {
 		u := fresh(uri)
-		t.Tried("%s as an administrator, and then as a visitor", uri)
-		if err := mustMiss(ctx, t, office, "the administrator", perimeter.Request{URI: u}, "which nobody has asked for before"); err != nil {
+		t.Tried("%s as %s, and then as a visitor", uri, who)
+		if err := mustMiss(ctx, t, office, "the administrator", perimeter.Request{URI: u, Header: session}, "which nobody has asked for before"); err != nil {
 			return err
 		}
 		if err := mustMiss(ctx, t, visitor, "the visitor", perimeter.Request{URI: u}, "where only an administrator had asked for it"); err != nil {
 			return err
 		}
-		t.Tried("%s as an administrator again, after the visitor", uri)
-		if err := mustMiss(ctx, t, office, "the administrator", perimeter.Request{URI: u}, "where a visitor had asked for it"); err != nil {
+		t.Tried("%s as %s again, after the visitor", uri, who)
+		if err := mustMiss(ctx, t, office, "the administrator", perimeter.Request{URI: u, Header: session}, "where a visitor had asked for it"); err != nil {
 			return err
 		}
 	}
