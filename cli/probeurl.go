@@ -89,14 +89,14 @@ func probeURL(ctx context.Context, c *cobra.Command, o probeOptions, p *plan.Pla
 	head := report.Report{Tool: "ringwall " + version(), Site: u.Host, URL: u.String(), Started: time.Now()}
 	left := 0
 	jobs = slices.DeleteFunc(slices.Clone(jobs), func(j verify.Job) bool {
-		out := j.Control.Vantage != perimeter.Internet || j.Perimeter == 3 || !j.Control.For(p) || j.Control.Intrusive && !o.intrusive
+		out := j.Control.Vantage != perimeter.Internet || j.Perimeter == 3 || j.Control.Office || !j.Control.For(p) || j.Control.Intrusive && !o.intrusive
 		if out {
 			left++
 		}
 		return out
 	})
 	if left > 0 {
-		head.Notes = append(head.Notes, fmt.Sprintf("%d controls were not asked: they need a place inside the site, or load it (--intrusive)", left))
+		head.Notes = append(head.Notes, fmt.Sprintf("%d controls were not asked: they need a place inside the site or in its office, or load it (--intrusive)", left))
 	}
 	progress := newProgress(c, len(jobs))
 	var results []perimeter.Result

@@ -28,6 +28,7 @@ type Control struct {
 	Why       string // what an attacker gains where it is broken
 	Vantage   Vantage
 	Intrusive bool     // loads the site; on a site elsewhere it is tried only when asked for
+	Office    bool     // asks from an administrator's address too
 	Needs     []string // layers of the enforcement, by name, without which it cannot hold
 
 	// Applies says whether a site has what this promise is about: there are no

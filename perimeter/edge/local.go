@@ -76,7 +76,7 @@ func refuse(status int, control, reason string) error {
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	rec := proxy.From(r.Context())
 	viewer := rec.Addr
-	hsts := r.TLS != nil && e.pins(r.Host)
+	hsts := r.TLS != nil && pins(r.Host)
 	rec.OnHeader = func(_ int, h http.Header) {
 		secure(h, hsts)
 		h[plan.HeaderRequest] = []string{rec.ID} // not the one that a stored answer was made under
@@ -200,7 +200,7 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 
 // pins says whether browsers may be told to use HTTPS only for this host: a name
 // of the site's own, never localhost, which other programs share.
-func (e *Edge) pins(host string) bool {
+func pins(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}

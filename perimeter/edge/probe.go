@@ -36,6 +36,7 @@ var controls = slices.Concat([]*perimeter.Control{
 		Doc:     "What a visitor says of its own address counts for nothing.",
 		Why:     "One header would make any visitor an administrator.",
 		Vantage: perimeter.Internet,
+		Applies: func(p *plan.Plan) bool { return p.Network.Office.IsValid() },
 		Probe:   probeViewerHeader,
 	},
 	{
@@ -184,9 +185,6 @@ func viewerHeaders(a string) []string {
 }
 
 func probeViewerHeader(ctx context.Context, t *perimeter.Target) error {
-	if !t.Plan.Network.Office.IsValid() {
-		return errors.New("the plan has no administrators' address to claim")
-	}
 	tier, err := tierJudge(ctx, t)
 	if err != nil {
 		return err
@@ -357,8 +355,10 @@ func probeMethods(ctx context.Context, t *perimeter.Target) error {
 	for _, m := range []string{"TRACE", "TRACK", "DEBUG", "CONNECT"} {
 		r := perimeter.Request{Method: m, Header: []string{"Max-Forwards: 0"}}
 		if m == "CONNECT" {
-			r = perimeter.Request{Method: m, URI: t.Host() + ":443"}
-			r.Host = t.Host()
+			r = perimeter.Request{Method: m, URI: t.Host()}
+			if _, _, err := net.SplitHostPort(r.URI); err != nil {
+				r.URI += ":443"
+			}
 		}
 		attacks = append(attacks, perimeter.Attack{Name: m, Request: r, Status: http.StatusMethodNotAllowed, Class: "this method is not allowed"})
 	}
@@ -444,7 +444,7 @@ func probeSecurityHeaders(ctx context.Context, t *perimeter.Target) error {
 		need("X-Content-Type-Options: nosniff", ans.Header.Get("X-Content-Type-Options") == "nosniff")
 		need("Referrer-Policy", ans.Header.Get("Referrer-Policy") != "")
 		need("X-Frame-Options or frame-ancestors", ans.Header.Get("X-Frame-Options") != "" || strings.Contains(ans.Header.Get("Content-Security-Policy"), "frame-ancestors"))
-		need("Strict-Transport-Security", ans.Header.Get("Strict-Transport-Security") != "")
+		need("Strict-Transport-Security", !pins(t.Host()) || ans.Header.Get("Strict-Transport-Security") != "")
 		if len(lack) > 0 {
 			t.Broken("%s → without %s", ans, strings.Join(lack, ", "))
 		} else {

@@ -21,6 +21,7 @@ var cacheControls = []*perimeter.Control{
 		Doc:     "What was made for an administrator is never handed to a visitor, nor the other way round.",
 		Why:     "The administrators' pages would lie in the cache for everybody.",
 		Vantage: perimeter.Internet,
+		Office:  true,
 		Applies: caches,
 		Probe:   probeCachePrivilege,
 	},

@@ -123,7 +123,7 @@ var wafControls = func() (out []*perimeter.Control) {
 		&perimeter.Control{
 			ID: "edge/waf-profile", Doc: "What the rules allow administrators they do not allow visitors.",
 			Why:     "The exceptions that editors need would be open to every attacker.",
-			Vantage: perimeter.Internet, Probe: probeProfile,
+			Vantage: perimeter.Internet, Office: true, Probe: probeProfile,
 		},
 		&perimeter.Control{
 			ID: "edge/waf-body", Doc: "A body that cannot be judged as a whole, or that two readers take apart differently, is refused.",

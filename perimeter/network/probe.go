@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ringwall/ringwall/perimeter"
@@ -110,6 +111,8 @@ func probeKnownHost(ctx context.Context, t *perimeter.Target) error {
 	t.Tried("another site's name in Host, on port 80")
 	ans, err := a.Ask(ctx, perimeter.Request{Host: foreign})
 	switch {
+	case shut(t, err):
+		t.Saw("nothing listens on port 80")
 	case err != nil:
 		return err
 	case ans.Is(http.StatusMisdirectedRequest, classHost):
@@ -118,6 +121,12 @@ func probeKnownHost(ctx context.Context, t *perimeter.Target) error {
 		t.Broken("port 80 answered to %s: %s, to %q", foreign, ans, ans.Header.Get("Location"))
 	}
 	return nil
+}
+
+// shut says whether a site elsewhere has nothing on a port; a site of this machine
+// always has.
+func shut(t *perimeter.Target, err error) bool {
+	return t.Site == nil && errors.Is(err, syscall.ECONNREFUSED)
 }
 
 func probeHTTPSOnly(ctx context.Context, t *perimeter.Target) error {
@@ -134,6 +143,10 @@ func probeHTTPSOnly(ctx context.Context, t *perimeter.Target) error {
 		}
 		t.Tried("%s http://%s%s %s", method, t.Host(), r.URI, strings.Join(r.Header, " "))
 		ans, err := a.Ask(ctx, r)
+		if shut(t, err) {
+			t.Saw("nothing listens on port 80")
+			break
+		}
 		if err != nil {
 			return err
 		}
