@@ -260,7 +260,14 @@ func (i *instance) spec() (sandbox.Spec, error) {
 	}
 	host.Allow(p, i.tier, &s)
 	files.Allow(p, i.tier.Name, h.State.Tree(), &s)
-	s.Mounts = append(s.Mounts, sandbox.Mount{Source: i.run, Target: insideRun, Write: true, Exec: perimeter.Down("host/no-spawn")})
+	run := i.run
+	if perimeter.Down("host/limits-scratch") {
+		run += "-unbounded"
+		if err := h.freshDir(run, i.tier.Name, 0o711); err != nil {
+			return s, err
+		}
+	}
+	s.Mounts = append(s.Mounts, sandbox.Mount{Source: run, Target: insideRun, Write: true, Exec: perimeter.Down("host/no-spawn")})
 	secrets, err := h.tierSecrets(i.tier.Name)
 	if err != nil {
 		return s, err

@@ -39,6 +39,10 @@ var limitControls = []*perimeter.Control{
 		"A fleet app can write no file that is larger than its limit.",
 		"One file would fill the disk, and with it the database and the logs.",
 		limitFileSize)),
+	alone(fleet("limits-scratch",
+		"What a fleet app writes beside its tree lies in memory, and has a bound.",
+		"It is the one place where a captured visitor's instance writes: without a bound it would fill the machine's disk.",
+		limitScratch)),
 }
 
 // bounds are the limits that the plan gives the tier, with the defaults.
@@ -212,4 +216,49 @@ func limitFileSize(_ context.Context, t *perimeter.Target) error {
 		return fmt.Errorf("making a file of %d bytes: this file system has none as large: %w", l.FileSize+1, err)
 	}
 	return t.Denied(err, []syscall.Errno{syscall.EFBIG}, "make a file of %d bytes, where %d are allowed", l.FileSize+1, l.FileSize)
+}
+
+func limitScratch(_ context.Context, t *perimeter.Target) error {
+	l, err := bounds(t)
+	if err != nil {
+		return err
+	}
+	chunk := min(l.FileSize, 4<<20)
+	for _, dir := range t.Inside.Write {
+		var names []string
+		defer func() {
+			for _, n := range names {
+				os.Remove(n)
+			}
+		}()
+		t.Tried("fill %s with more than %d MiB", dir, sandbox.DefaultTmp>>20)
+		room := func() error {
+			name, _, err := scratch(dir, 0o600, "x")
+			if err != nil {
+				return err
+			}
+			names = append(names, name)
+			f, err := os.OpenFile(name, os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			return unix.Fallocate(int(f.Fd()), 0, 0, chunk)
+		}
+		for n := int64(0); ; n += chunk {
+			err := room()
+			if errors.Is(err, syscall.ENOSPC) && n > 0 {
+				t.Saw("%s: %v after %d MiB", dir, err, n>>20)
+				break
+			}
+			if err != nil {
+				return fmt.Errorf("writing to %s, which is allowed: %w", dir, err)
+			}
+			if n > sandbox.DefaultTmp {
+				t.Broken("%s took %d MiB", dir, n>>20)
+				break
+			}
+		}
+	}
+	return nil
 }
