@@ -10,10 +10,12 @@ import (
 	"github.com/ringwall/ringwall/internal/sandbox"
 )
 
-// boxes counts the sandboxes that this process has set up and what that took.
+// boxes sets up this process's sandboxes.
 var boxes boxClock
 
-// A boxClock measures work that overlaps. The zero value is ready.
+// A boxClock starts sandboxes and measures what their set-up takes. The programs
+// of sandboxes that are set up together start together, when all their walls
+// stand: until then the processors are the walls' alone. The zero value is ready.
 type boxClock struct {
 	mu    sync.Mutex
 	n     int
@@ -21,29 +23,45 @@ type boxClock struct {
 	busy  time.Duration // the time in which at least one was being set up
 	now   int           // being set up
 	since time.Time     // when now became 1
+	batch chan struct{} // closed when now becomes 0
 }
 
-// start sets up a sandbox.
+// start sets up a sandbox and starts its program.
 func (c *boxClock) start(s sandbox.Spec) (*sandbox.Process, error) {
-	began := time.Now()
 	c.mu.Lock()
 	if c.now++; c.now == 1 {
-		c.since = began
+		c.since, c.batch = time.Now(), make(chan struct{})
 	}
+	batch := c.batch
 	c.mu.Unlock()
-	p, err := sandbox.Start(s)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	end := time.Now()
-	c.n++
-	if p != nil {
-		c.cost += p.Cost
+	set := sync.OnceFunc(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.now--; c.now == 0 {
+			c.busy += time.Since(c.since)
+			close(batch)
+		}
+	})
+	s.Ready = func() {
+		set()
+		select {
+		case <-batch:
+		case <-time.After(batchLimit):
+		}
 	}
-	if c.now--; c.now == 0 {
-		c.busy += end.Sub(c.since)
+	p, err := sandbox.Start(s)
+	set() // it may have failed before
+	if p != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.n++
+		c.cost += p.Cost
 	}
 	return p, err
 }
+
+// batchLimit is how long a program waits for others' walls at the most.
+const batchLimit = 100 * time.Millisecond
 
 // step tells how many sandboxes were set up so far.
 func (c *boxClock) step() Step {

@@ -28,6 +28,7 @@ import (
 	"github.com/ringwall/ringwall/perimeter/host"
 	"github.com/ringwall/ringwall/perimeter/webserver"
 	"github.com/ringwall/ringwall/plan"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -153,27 +154,38 @@ func (i *instance) start() (err error) {
 	if i.proof, err = h.prove(i.name, i.tier.Name); err != nil {
 		return err
 	}
+	var parts errgroup.Group
 	if h.Plan.Kind != plan.Static {
 		app := &supervise.Part{Name: i.name + " app", Note: h.note, Grace: h.Plan.Balancer.DrainTimeout,
 			Start: func() (supervise.Process, error) { return i.startApp() }}
 		if h.Plan.Kind == plan.PHP {
 			app.Term, app.Again = syscall.SIGQUIT, termAgain // php-fpm's orderly end
 		}
-		if err := app.Run(); err != nil {
-			return fmt.Errorf("the app: %w", err)
-		}
-		h.mu.Lock()
-		i.app = app
-		h.mu.Unlock()
+		parts.Go(func() error {
+			if err := app.Run(); err != nil {
+				return fmt.Errorf("the app: %w", err)
+			}
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			i.app = app
+			return nil
+		})
 	}
 	agent := &supervise.Part{Name: i.name, Note: h.note, Again: termAgain,
 		Start: func() (supervise.Process, error) { return i.startAgent() }}
-	if err := agent.Run(); err != nil {
-		return fmt.Errorf("the web server: %w", err)
-	}
+	parts.Go(func() error {
+		if err := agent.Run(); err != nil {
+			return fmt.Errorf("the web server: %w", err)
+		}
+		return nil
+	})
+	err = parts.Wait()
 	h.mu.Lock()
 	i.agent = agent
 	h.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	return h.proved(i.proof)
 }
 

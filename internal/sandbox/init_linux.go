@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -37,6 +38,7 @@ func Init() {
 type box struct {
 	wire
 	statusFD int
+	specFD   int
 	nest     []int   // open limits on nested namespaces
 	once     uintptr // address of the program's name, where only that may be executed
 }
@@ -165,10 +167,32 @@ func (b *box) run() error {
 		return b.dryRun()
 	}
 	b.tell(status{Ready: true, Spent: int64(spent(unix.RUSAGE_SELF))})
+	if err := b.await(); err != nil {
+		return err
+	}
 	if b.reaped() {
 		return b.reap()
 	}
 	return b.execHint(b.exec())
+}
+
+// await waits for the parent's word that the program may be executed. A parent
+// that is gone gives none.
+func (b *box) await() error {
+	var word [1]byte
+	for {
+		n, err := unix.Read(b.specFD, word[:])
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return step("waiting for the word to go", err)
+		case n != 1 || word[0] != goAhead:
+			unix.Exit(125)
+		default:
+			unix.Close(b.specFD)
+			return nil
+		}
+	}
 }
 
 // spent is the processor time of this process or thread.
@@ -276,7 +300,7 @@ func (b *box) receive() error {
 	b.statusFD = fdStatus
 	var data []byte
 	buf := make([]byte, 64<<10)
-	for {
+	for !bytes.HasSuffix(data, []byte("\n")) {
 		n, err := unix.Read(fdSpec, buf)
 		if err == unix.EINTR {
 			continue
@@ -292,7 +316,12 @@ func (b *box) receive() error {
 	if err := json.Unmarshal(data, &b.wire); err != nil {
 		return step("reading its specification", err)
 	}
-	high, err := unix.FcntlInt(fdStatus, unix.F_DUPFD_CLOEXEC, fdFiles+b.Files+1)
+	low, err := unix.FcntlInt(fdSpec, unix.F_DUPFD_CLOEXEC, fdFiles+b.Files+1)
+	if err != nil {
+		return step("moving descriptors", err)
+	}
+	b.specFD = low
+	high, err := unix.FcntlInt(fdStatus, unix.F_DUPFD_CLOEXEC, low+1)
 	if err != nil {
 		return step("moving descriptors", err)
 	}

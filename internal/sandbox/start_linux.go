@@ -102,7 +102,7 @@ func Start(spec Spec) (*Process, error) {
 	p := &Process{PID: proc.Pid, name: spec.Name, pidns: !spec.Skip.has(PID), proc: proc, status: statusR,
 		lines: bufio.NewReader(statusR), done: make(chan struct{})}
 	p.limit(&spec, w.Limits)
-	step, next, err := p.handOver(specW, &w)
+	step, next, err := p.handOver(specW, &w, spec.Ready)
 	if err != nil {
 		p.Kill()
 		if exit, werr := p.Wait(); err == errEnded && werr == nil {
@@ -116,14 +116,14 @@ func Start(spec Spec) (*Process, error) {
 
 var errEnded = errors.New("the process ended before it was done")
 
-// handOver sends the specification and waits until the program runs.
-func (p *Process) handOver(specW *os.File, w *wire) (step, next string, err error) {
+// handOver sends the specification, and then the word to go, and waits until the
+// program runs.
+func (p *Process) handOver(specW *os.File, w *wire, set func()) (step, next string, err error) {
 	p.status.SetReadDeadline(time.Now().Add(startTimeout))
 	specW.SetWriteDeadline(time.Now().Add(startTimeout))
 	if err := json.NewEncoder(specW).Encode(w); err != nil {
 		return "handing it its specification", "", err
 	}
-	specW.Close()
 	ready := false
 	for {
 		s, err := p.line()
@@ -142,6 +142,11 @@ func (p *Process) handOver(specW *os.File, w *wire) (step, next string, err erro
 		case s.Ready:
 			ready = true
 			p.Cost = time.Duration(s.Spent)
+			if set != nil {
+				set()
+			}
+			specW.Write([]byte{goAhead})
+			specW.Close()
 		case s.Ran:
 			p.status.SetReadDeadline(time.Time{})
 			return "", "", nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"time"
 )
 
 var errOther = errors.New("only Linux can confine a program this way; run Ringwall in a Linux machine")
@@ -14,6 +15,7 @@ var errOther = errors.New("only Linux can confine a program this way; run Ringwa
 type Process struct {
 	PID     int
 	Missing []string
+	Cost    time.Duration
 }
 
 // Init does nothing here.

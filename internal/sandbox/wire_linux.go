@@ -1,6 +1,7 @@
 package sandbox
 
-// wire is what the parent tells the child about its sandbox, over a pipe.
+// wire is what the parent tells the child about its sandbox, over a pipe: one
+// line of JSON, and goAhead when the program may be executed.
 type wire struct {
 	Name   string
 	Args   []string
@@ -35,6 +36,8 @@ type status struct {
 	Ended bool   `json:",omitempty"`
 	Wait  uint32 `json:",omitempty"` // its wait status
 }
+
+const goAhead = 'g'
 
 func (l Layer) has(m Layer) bool { return l&m != 0 }
 
