@@ -35,7 +35,7 @@ Exit codes: 0 the enforcement is full and nothing is missing, 1 something is.`,
 				return err
 			}
 			checks := local.Doctor(c.Context(), p)
-			missing := 0
+			missing, layers := 0, 0
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for _, x := range checks {
 				mark := "ok"
@@ -43,6 +43,9 @@ Exit codes: 0 the enforcement is full and nothing is missing, 1 something is.`,
 				case !x.OK && x.Required:
 					mark = "MISSING"
 					missing++
+					if x.Layer {
+						layers++
+					}
 				case !x.OK:
 					mark = "gap"
 				}
@@ -61,10 +64,13 @@ Exit codes: 0 the enforcement is full and nothing is missing, 1 something is.`,
 					return err
 				}
 			}
+			if output == "text" && layers > 0 {
+				fmt.Fprintln(c.OutOrStdout(), "\nenforcement: weak; ringwall up --allow-weak starts with the rest, and what is not enforced is then unknown to probe")
+			}
 			if missing > 0 {
 				return &exitError{ExitFailed, fmt.Errorf("%d of %d things are missing: ringwall up refuses to start without them", missing, len(checks))}
 			}
-			if output == "text" {
+			if output == "text" && layers == 0 {
 				fmt.Fprintln(c.OutOrStdout(), "\nenforcement: full")
 			}
 			return nil

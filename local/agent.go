@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"syscall"
@@ -37,8 +38,8 @@ func runAgent() error {
 	p := cfg.Plan
 	h, err := webserver.New(p, cfg.Tier, webserver.App{
 		Root:   p.Files.Mount,
-		Temp:   "/tmp",
-		Dial:   dialApp(p),
+		Temp:   os.TempDir(),
+		Dial:   dialApp(cfg),
 		Report: func(line string) { fmt.Fprintln(os.Stderr, line) },
 	})
 	if err != nil {
@@ -78,18 +79,22 @@ func serveUntilTerm(limit time.Duration, serve func() error, shutdown func(conte
 }
 
 // dialApp reaches the app of this instance: over its socket in /run/app, or over
-// the loopback device of the instance's own network.
-func dialApp(p *plan.Plan) func(context.Context) (net.Conn, error) {
+// the address that it was told to listen on.
+func dialApp(cfg agentConfig) func(context.Context) (net.Conn, error) {
 	var d net.Dialer
 	d.SetMultipathTCP(false)
-	if p.Kind == plan.PHP {
-		return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "unix", insideRun+"/php.sock") }
+	if cfg.Plan.Kind == plan.PHP {
+		return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "unix", cfg.Run+"/php.sock") }
 	}
-	socket, port := insideRun+"/app.sock", fmt.Sprintf("127.0.0.1:%d", appPort)
+	socket := cfg.Run + "/app.sock"
 	return func(ctx context.Context) (net.Conn, error) {
 		if c, err := d.DialContext(ctx, "unix", socket); err == nil {
 			return c, nil
 		}
-		return d.DialContext(ctx, "tcp", port)
+		c, err := d.DialContext(ctx, "tcp", cfg.App.String())
+		if plain := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), cfg.App.Port()); err != nil && cfg.App != plain {
+			return d.DialContext(ctx, "tcp", plain.String()) // it knows no other address
+		}
+		return c, err
 	}
 }

@@ -19,6 +19,7 @@ var roles = map[string]func() error{
 	"@agent":    runAgent,
 	"@probe":    runProbe,
 	"@firewall": runFirewallTrial,
+	"@network":  runNetworkTrial,
 }
 
 // Child runs the role that this process was started for and returns its exit

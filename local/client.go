@@ -209,6 +209,7 @@ type Check struct {
 	Name     string `json:"name"`
 	OK       bool   `json:"ok"`
 	Required bool   `json:"required"` // without it the enforcement is not full, or the site does not run
+	Layer    bool   `json:"layer"`    // a part of the enforcement: --allow-weak starts without it
 	Detail   string `json:"detail"`
 	Fix      string `json:"fix,omitempty"`
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -56,7 +57,7 @@ func (h *hub) serveControl(ctx context.Context, l *net.UnixListener) {
 	mux.HandleFunc("POST /probe", h.serveProbe)
 	mux.HandleFunc("POST /exec", h.serveExec)
 	srv := &http.Server{
-		Handler:           people.Owner(0, mux), // the owner is this user namespace's root
+		Handler:           people.Owner(os.Getuid(), mux), // in a user namespace its root
 		ConnContext:       people.WithPeer,
 		ReadHeaderTimeout: 5 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },

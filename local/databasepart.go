@@ -157,6 +157,12 @@ func (h *hub) openDatabase(ctx context.Context) error {
 	dirs := database.Dirs{Data: h.State.Database(), Run: filepath.Join(h.State.Run(), "database"), Secrets: h.State.Secrets(), UID: id, GID: id}
 	db := &databasePart{hub: h}
 	var err error
+	if h.lacks(sandbox.Mounts) {
+		dirs.InsideData, dirs.InsideRun, dirs.GID = dirs.Data, dirs.Run, os.Getgid()
+		if dirs.User, err = userName(); err != nil {
+			return err
+		}
+	}
 	if db.server, err = database.New(h.Plan, dirs, toolRunner{h}); err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ import (
 func Doctor(ctx context.Context, p *plan.Plan) []Check {
 	var out []Check
 	for _, c := range capabilities(ctx) {
-		out = append(out, Check{Name: c.Name, OK: c.OK, Detail: c.Detail, Fix: c.Fix, Required: c.Layer != sandbox.Cgroup})
+		out = append(out, Check{Name: c.Name, OK: c.OK, Detail: c.Detail, Fix: c.Fix, Required: c.Layer != sandbox.Cgroup, Layer: c.Layer != sandbox.Cgroup})
 	}
 	if p == nil {
 		return out
@@ -72,7 +72,7 @@ func Doctor(ctx context.Context, p *plan.Plan) []Check {
 		}
 		for i := range p.Tiers {
 			t := &p.Tiers[i]
-			args, err := command(p, t, tree)
+			args, err := command(p, t, tree, appPort)
 			add("program of "+t.Name, err, strings.Join(args[:min(1, len(args))], ""), "put it there or change tiers."+t.Name+".command")
 		}
 	}
@@ -83,29 +83,41 @@ func Doctor(ctx context.Context, p *plan.Plan) []Check {
 	return out
 }
 
-// capabilities tries the parts of the enforcement, the firewall among them.
+// capabilities tries the parts of the enforcement, the site's network among them.
 func capabilities(ctx context.Context) []sandbox.Capability {
-	return sandbox.Capabilities(ctx, sandbox.Check{Layer: sandbox.Net, Name: "firewall", Try: tryFirewall,
-		Fix: "the kernel needs nf_tables and veth: modprobe nf_tables nft_reject_inet veth"})
+	return sandbox.Capabilities(ctx,
+		sandbox.Check{Layer: sandbox.Net, Name: "network between namespaces", Try: tryNetwork("@network"), Fix: "the kernel needs veth: modprobe veth"},
+		sandbox.Check{Layer: sandbox.Firewall, Name: "firewall", Try: tryNetwork("@firewall"), Fix: "the kernel needs nf_tables: modprobe nf_tables nft_reject_inet"})
 }
 
-// tryFirewall builds a small network in namespaces of its own.
-func tryFirewall(ctx context.Context) error {
-	if runtime.GOOS != "linux" {
-		return errors.New("only Linux has network namespaces")
+// tryNetwork builds a small network in namespaces of its own.
+func tryNetwork(role string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if runtime.GOOS != "linux" {
+			return errors.New("only Linux has network namespaces")
+		}
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		c := exec.CommandContext(ctx, "/proc/self/exe")
+		c.Args = []string{"ringwall", role}
+		c.Env = childEnv
+		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
+			UidMappings: idMap(os.Getuid()), GidMappings: idMap(os.Getgid()), Pdeathsig: syscall.SIGKILL}
+		out, err := c.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	c := exec.CommandContext(ctx, "/proc/self/exe")
-	c.Args = []string{"ringwall", "@firewall"}
-	c.Env = childEnv
-	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
-		UidMappings: idMap(os.Getuid()), GidMappings: idMap(os.Getgid()), Pdeathsig: syscall.SIGKILL}
-	out, err := c.CombinedOutput()
+}
+
+func runNetworkTrial() error {
+	n, err := vnet.NewOpen()
 	if err != nil {
-		return fmt.Errorf("%w: %s", err, out)
+		return err
 	}
-	return nil
+	_, err = n.Add(trialHost)
+	return err
 }
 
 func runFirewallTrial() error {
@@ -113,25 +125,26 @@ func runFirewallTrial() error {
 	if err != nil {
 		return err
 	}
-	if _, err := n.Add(vnet.Spec{Name: "trial", Addrs: []vnet.Address{{Group: "trial", Addr: netip.AddrFrom4([4]byte{10, 0, 0, 10})}}}); err != nil {
+	if _, err := n.Add(trialHost); err != nil {
 		return err
 	}
 	return n.Allow([]vnet.Rule{{From: "trial", To: "trial", Port: 80}})
 }
 
+var trialHost = vnet.Spec{Name: "trial", Addrs: []vnet.Address{{Group: "trial", Addr: netip.AddrFrom4([4]byte{10, 0, 0, 10})}}}
+
 // missing is what this machine cannot enforce, of what a site can do without when
-// its owner allows it. Namespaces and the firewall are not among it.
-func missing(ctx context.Context) (skip sandbox.Layer, err error) {
+// its owner allows it. Namespaces are used all or none.
+func missing(ctx context.Context) (skip sandbox.Layer) {
 	for _, c := range capabilities(ctx) {
-		switch {
-		case c.OK || c.Layer == sandbox.Cgroup:
-		case c.Layer&(sandbox.User|sandbox.Net|sandbox.Mounts|sandbox.PID) != 0:
-			err = errors.Join(err, fmt.Errorf("%s: %s; mend it with: %s", c.Name, c.Detail, c.Fix))
-		default:
+		if !c.OK && c.Layer != sandbox.Cgroup {
 			skip |= c.Layer
 		}
 	}
-	return skip, err
+	if skip&sandbox.Spaces != 0 {
+		skip |= sandbox.Spaces | sandbox.Firewall
+	}
+	return skip
 }
 
 func diskSpace(dir string) error {

@@ -100,8 +100,9 @@ func (i *instance) exec(req ExecRequest, in *bufio.Reader, out *frames, audit *a
 		}
 		defer ptmx.Close()
 		pty.Setsize(ptmx, &pty.Winsize{Rows: req.Rows, Cols: req.Cols})
-		id := int(i.hub.uid(i.tier.Name))
-		tty.Chown(id, id)
+		if id := int(i.hub.uid(i.tier.Name)); i.hub.Root {
+			tty.Chown(id, id)
+		}
 		s.Stdin, s.Stdout, s.Stderr, s.TTY = tty, tty, tty, true
 		s.Env = append(s.Env, "TERM=xterm-256color")
 		terminal, stdin, theirs = ptmx, ptmx, []*os.File{tty}

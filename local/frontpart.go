@@ -59,6 +59,9 @@ type frontConfig struct {
 	Open      bool
 	Down      []string
 	Trials    []trial // to make, with the outcome for the last descriptor
+
+	// Whom connections that come from these addresses count as.
+	Lent map[netip.Addr]netip.Addr
 }
 
 func (h *hub) startFront(ctx context.Context) error {
@@ -144,7 +147,7 @@ func (f *front) start() (supervise.Process, error) {
 	defer proof.Close()
 	f.mu.Lock()
 	cfg := frontConfig{Plan: h.Plan, Listeners: f.listeners, Secrets: f.secrets, Cert: f.cert,
-		Backends: f.backends, Open: f.open, Down: h.Down, Trials: trials}
+		Backends: f.backends, Open: f.open, Down: h.Down, Trials: trials, Lent: h.net.Lent()}
 	f.link, f.state = l, frontState{}
 	f.mu.Unlock()
 	go f.listen(l) // ends when theirs is closed by all, also when nothing was started

@@ -79,6 +79,9 @@ func runFront() error {
 		for i, l := range listeners {
 			s := map[string]*http.Server{"https": visitors, "http": redirect, "balancer": edges}[cfg.Listeners[i].Kind]
 			if cfg.Listeners[i].Kind != "balancer" {
+				if len(cfg.Lent) > 0 && !cfg.Listeners[i].Viewer.IsValid() {
+					l = lentListener{l, cfg.Lent}
+				}
 				l = network.Listen(l, conns, cfg.Listeners[i].Viewer)
 			}
 			go func() {

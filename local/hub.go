@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ringwall/ringwall/internal/manifest"
+	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/internal/supervise"
 	"github.com/ringwall/ringwall/internal/vnet"
 	"github.com/ringwall/ringwall/perimeter"
@@ -37,7 +38,9 @@ type hub struct {
 	public     []*net.TCPListener
 	supervisor *net.UnixConn // to hand listeners to it
 	net        *vnet.Net
-	steps      chan Step // to the supervisor; a terminal that is held up must hold nothing else up
+	block      netip.Prefix // of a network on the machine's loopback device
+	plan       *plan.Plan   // as it was given: Plan may be adapted to the machine
+	steps      chan Step    // to the supervisor; a terminal that is held up must hold nothing else up
 	began      time.Time
 
 	front    *front
@@ -65,7 +68,7 @@ func runHub() error {
 	if err != nil {
 		return fmt.Errorf("taking the control socket over: %w", err)
 	}
-	h := &hub{hubConfig: cfg, began: time.Now(), logs: map[string]*logFile{}, quit: make(chan string, 8)}
+	h := &hub{hubConfig: cfg, plan: cfg.Plan, began: time.Now(), logs: map[string]*logFile{}, quit: make(chan string, 8)}
 	defer h.tell(steps)()
 	sup, err := net.FileConn(inherited(3, "supervisor"))
 	if err != nil {
@@ -144,6 +147,9 @@ var errStopped = errors.New("the site was told to stop")
 // start brings the site up, innermost wall first, and opens the doors when every
 // forbidden flow was tried and refused.
 func (h *hub) start(ctx context.Context) error {
+	if h.Skip != 0 {
+		h.step(Step{Part: "enforcement", State: "weak", Text: "without " + h.Skip.String() + ": every control that needs one of them is unknown, and probe fails"})
+	}
 	if err := h.checkState(); err != nil {
 		return err
 	}
@@ -185,9 +191,7 @@ func (h *hub) start(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	h.mu.Lock()
-	h.step(Step{Part: "flows", State: "up", Text: fmt.Sprintf("%d forbidden connections tried from inside, all refused", h.refused)})
-	h.mu.Unlock()
+	h.step(h.proven())
 	h.front.setBackends(h.backends())
 	if err := h.awaitHealthy(ctx); err != nil {
 		return err
@@ -223,6 +227,15 @@ func (h *hub) checkState() error {
 // ground makes the hub's own surroundings: private mounts and a /proc of its own
 // process namespace.
 func (h *hub) ground() error {
+	unix.Umask(0o022) // the state directory itself is closed to others
+	if h.lacks(sandbox.PID) {
+		if err := adopt(); err != nil {
+			return fmt.Errorf("adopting what the site's programs leave behind: %w", err)
+		}
+		orphans.run()
+		go followSupervisor(h.supervisor)
+		return errors.Join(h.checkPaths(), h.adapt())
+	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making the site's mounts private: %w", err)
 	}
@@ -230,7 +243,6 @@ func (h *hub) ground() error {
 		return fmt.Errorf("mounting the site's own /proc: %w; some containers forbid it: ringwall doctor", err)
 	}
 	unix.Sethostname([]byte(h.Plan.Site()))
-	unix.Umask(0o022) // the state directory itself is closed to others
 	return nil
 }
 
@@ -247,7 +259,7 @@ const (
 func (h *hub) layNetwork() error {
 	began := time.Now()
 	p := h.Plan
-	n, err := vnet.New(plan.Internet, plan.Office)
+	n, err := h.newNet()
 	if err != nil {
 		return fmt.Errorf("making the site's network: %w", err)
 	}
@@ -279,7 +291,14 @@ func (h *hub) layNetwork() error {
 	if err := n.Allow(h.rules()); err != nil {
 		return fmt.Errorf("writing the site's firewall: %w", err)
 	}
-	h.step(Step{Part: "network", State: "up", Text: fmt.Sprintf("%d networks, %d flows allowed", len(hosts), len(p.Flows)), Took: time.Since(began)})
+	text := fmt.Sprintf("%d networks, %d flows allowed", len(hosts), len(p.Flows))
+	switch {
+	case h.lacks(sandbox.Net):
+		text = fmt.Sprintf("%d addresses of %s on this machine's loopback device; nothing keeps them apart", len(hosts), h.block)
+	case h.lacks(sandbox.Firewall):
+		text = fmt.Sprintf("%d networks; no firewall keeps them apart", len(hosts))
+	}
+	h.step(Step{Part: "network", State: "up", Text: text, Took: time.Since(began)})
 	return nil
 }
 
@@ -381,7 +400,7 @@ func (h *hub) cgroup() string { return h.State.cgroup() }
 // the site has one id only, all classes share it.
 func (h *hub) uid(class string) uint32 {
 	if !h.Root {
-		return 0
+		return uint32(os.Getuid())
 	}
 	return 1 + uint32(slices.Index([]string{plan.Admin, plan.Fleet, plan.NodeDatabase, "agent", "front", "probe", "tool"}, class))
 }

@@ -52,6 +52,7 @@ type instance struct {
 	addr     netip.AddrPort
 	listener *net.TCPListener // the web server's; kept here so that its death loses no connection
 	run      string           // of the machine: appears as /run/app
+	place    netip.AddrPort   // where the app is told to listen
 	began    time.Time
 	proof    *proof
 	app      *supervise.Part // nil for kind static
@@ -63,6 +64,8 @@ type agentConfig struct {
 	Plan *plan.Plan
 	Tier string
 	Name string
+	Run  string         // of the app's socket, as the web server sees it
+	App  netip.AddrPort // where the app is told to listen
 	Down []string
 
 	Trials []trial // to make, with the outcome for the last descriptor
@@ -133,6 +136,9 @@ func (i *instance) settle() error {
 	i.host = made[0]
 	if i.listener, err = i.host.Listen(i.addr); err != nil {
 		return err
+	}
+	if i.place, err = i.appPlace(); err != nil {
+		return fmt.Errorf("finding a place for the app to listen at: %w", err)
 	}
 	i.run = filepath.Join(h.State.Run(), i.dirName())
 	if err := h.freshDir(i.run, i.tier.Name, 0o711); err != nil {
@@ -225,8 +231,16 @@ func (h *hub) freshDir(dir, class string, mode os.FileMode) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
+	return errors.Join(h.give(dir, class), os.Chmod(dir, mode))
+}
+
+// give makes a class of processes the owner of a file.
+func (h *hub) give(name, class string) error {
+	if !h.Root {
+		return nil // there is one id
+	}
 	id := int(h.uid(class))
-	return errors.Join(os.Chown(dir, id, id), os.Chmod(dir, mode))
+	return os.Chown(name, id, id)
 }
 
 // runMax is how much an instance may write to /run/app, in bytes and in files: it
@@ -240,12 +254,14 @@ const (
 // bound puts a file system of its own over a directory, in the hub's mounts
 // alone: it ends with them.
 func (h *hub) bound(dir, class string, mode os.FileMode) error {
+	if h.lacks(sandbox.Mounts) {
+		return nil
+	}
 	err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("size=%d,nr_inodes=%d", runMax, runFiles))
 	if err != nil {
 		return fmt.Errorf("bounding %s: mounting a file system in memory: %w", dir, err)
 	}
-	id := int(h.uid(class))
-	return errors.Join(os.Chown(dir, id, id), os.Chmod(dir, mode))
+	return errors.Join(h.give(dir, class), os.Chmod(dir, mode))
 }
 
 // spec is what the app of this instance may see and do. The probes and the exec
@@ -262,9 +278,18 @@ func (i *instance) spec() (sandbox.Spec, error) {
 	}
 	env := map[string]string{
 		"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp", "TMPDIR": "/tmp",
-		"PORT": strconv.Itoa(appPort), "HOST": "127.0.0.1",
+		"PORT": strconv.Itoa(int(i.place.Port())), "HOST": i.place.Addr().String(),
 		"RINGWALL_SITE": p.Site(), "RINGWALL_TIER": i.tier.Name,
 		"DATABASE_SECRET": insideSecrets + "/database.json",
+	}
+	secrets, err := h.tierSecrets(i.tier.Name)
+	if err != nil {
+		return s, err
+	}
+	for name, text := range secrets {
+		at := filepath.Join(insideSecrets, name)
+		s.Texts[at] = text
+		env[strings.ToUpper(strings.TrimSuffix(name, ".json"))+"_SECRET"] = at
 	}
 	maps.Copy(env, i.tier.Env)
 	for _, k := range slices.Sorted(maps.Keys(env)) {
@@ -280,13 +305,6 @@ func (i *instance) spec() (sandbox.Spec, error) {
 		}
 	}
 	s.Mounts = append(s.Mounts, sandbox.Mount{Source: run, Target: insideRun, Write: true, Exec: perimeter.Down("host/no-spawn")})
-	secrets, err := h.tierSecrets(i.tier.Name)
-	if err != nil {
-		return s, err
-	}
-	for name, text := range secrets {
-		s.Texts[filepath.Join(insideSecrets, name)] = text
-	}
 	return s, nil
 }
 
@@ -339,7 +357,7 @@ func (i *instance) startApp() (supervise.Process, error) {
 		s.Args = append([]string{php}, args...)
 		os.Remove(filepath.Join(i.run, "php.sock"))
 	} else {
-		if s.Args, err = command(p, i.tier, h.State.Tree()); err != nil {
+		if s.Args, err = command(p, i.tier, h.State.Tree(), i.place.Port()); err != nil {
 			return nil, err
 		}
 		os.Remove(filepath.Join(i.run, "app.sock"))
@@ -351,7 +369,7 @@ func (i *instance) startAgent() (supervise.Process, error) {
 	h := i.hub
 	trials, proof := i.proof.take()
 	defer proof.Close()
-	config, err := pack(agentConfig{Plan: h.Plan, Tier: i.tier.Name, Name: i.name, Down: h.Down, Trials: trials})
+	config, err := pack(agentConfig{Plan: h.Plan, Tier: i.tier.Name, Name: i.name, Run: h.seen(insideRun, i.run), App: i.place, Down: h.Down, Trials: trials})
 	if err != nil {
 		return nil, err
 	}

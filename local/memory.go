@@ -21,9 +21,28 @@ import (
 // process does: the kernel's per-process limits know nothing of memory that
 // processes share, nor of their sum.
 func launch(s sandbox.Spec) (*sandbox.Process, error) {
-	p, err := boxes.start(s)
+	done := func() {}
+	if s.Skip&sandbox.Mounts != 0 {
+		var err error
+		if done, err = unmounted(&s); err != nil {
+			done()
+			return nil, err
+		}
+	}
+	start := func() (*sandbox.Process, error) { return boxes.start(s) }
+	var p *sandbox.Process
+	var err error
+	if s.Skip&sandbox.PID != 0 {
+		p, err = orphans.start(start)
+	} else {
+		p, err = start()
+	}
 	if err != nil {
+		done()
 		return nil, err
+	}
+	if s.Skip&sandbox.Mounts != 0 {
+		go func() { <-p.Done(); done() }()
 	}
 	limit := s.Limits.Memory
 	if limit <= 0 {
@@ -67,28 +86,7 @@ func boundMemory(p *sandbox.Process, limit int64) {
 
 // descendants are a process and all that it started, by the kernel's word on
 // parents: an orphan's parent is the sandbox's first process.
-func descendants(root int) []int {
-	parent := map[int]int{}
-	for _, pid := range pids() {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			continue
-		}
-		_, rest, ok := strings.Cut(string(b[max(0, bytes.LastIndexByte(b, ')')):]), ") ") // the name may hold anything
-		if f := strings.Fields(rest); ok && len(f) > 1 {
-			parent[pid], _ = strconv.Atoi(f[1])
-		}
-	}
-	out := []int{root}
-	for i := 0; i < len(out); i++ {
-		for pid, of := range parent {
-			if of == out[i] {
-				out = append(out, pid)
-			}
-		}
-	}
-	return out
-}
+func descendants(root int) []int { return below(processes(), root) }
 
 // residentMemory is what a process has in memory that is no file's: bytes.
 func residentMemory(pid int) int64 {

@@ -41,8 +41,9 @@ type probeConfig struct {
 	Instances map[string]netip.Addr
 	Site      *perimeter.SiteAccess
 	Inside    *perimeter.Inside
-	Nodes     []string // whose network namespaces follow the configuration, in order
-	Missing   []string // layers of the enforcement
+	Nodes     []string              // whose network namespaces follow the configuration, in order
+	Loopback  map[string]netip.Addr // by node: what it dials from, where it has no namespace
+	Missing   []string              // layers of the enforcement
 	Down      []string
 }
 
@@ -157,10 +158,13 @@ func (h *hub) probeFrom(ctx context.Context, v perimeter.Vantage, ids []string, 
 // probeOutside runs probes as an ordinary process of the hub's namespaces, with
 // the networks of the world outside at hand.
 func (h *hub) probeOutside(ctx context.Context, v perimeter.Vantage, cfg probeConfig, out io.Writer) error {
-	cfg.Site = &perimeter.SiteAccess{State: h.State.Dir, Secrets: h.secretValues(), PIDs: pids()}
+	cfg.Site = &perimeter.SiteAccess{State: h.State.Dir, Secrets: h.secretValues(), PIDs: descendants(os.Getpid())}
+	cfg.Loopback = map[string]netip.Addr{}
 	files := []*os.File{}
 	for _, n := range []string{hostVisitor, hostOffice, hostStranger, hostCrowd, plan.Beside} {
-		if x := h.net.Host(n); x != nil {
+		if x := h.net.Host(n); x != nil && x.File() == nil {
+			cfg.Loopback[n] = x.From()
+		} else if x != nil {
 			cfg.Nodes = append(cfg.Nodes, n)
 			files = append(files, x.File())
 		}
@@ -206,7 +210,7 @@ func (h *hub) probeInside(ctx context.Context, v perimeter.Vantage, cfg probeCon
 			return err
 		}
 		in.Self = i.name
-		in.Write = []string{insideRun, "/tmp"}
+		in.Write = []string{h.seen(insideRun, i.run)} // and what it finds to be its directory for temporary files
 		if i.tier.Write {
 			in.Write = append(in.Write, h.Plan.Files.Mount)
 		}
@@ -329,12 +333,23 @@ func runProbe() error {
 		t.Roots = x509.NewCertPool()
 		t.Roots.AppendCertsFromPEM([]byte(cfg.Roots))
 	}
+	if in := t.Inside; in != nil && in.Self != "" {
+		in.Write = append(in.Write, os.TempDir())
+		if in.Secret != "" {
+			in.Secret = os.Getenv("DATABASE_SECRET")
+		}
+	}
 	nets := map[string]*os.File{}
 	for i, n := range cfg.Nodes {
 		nets[n] = inherited(i, n)
 	}
 	hosts := map[string]string{plan.Internet: hostVisitor, plan.Office: hostOffice, hostStranger: hostStranger, hostCrowd: hostCrowd, plan.Beside: plan.Beside}
 	t.From = func(node string) (perimeter.Dialer, error) {
+		if from, ok := cfg.Loopback[hosts[node]]; ok {
+			return func(ctx context.Context, network, address string) (net.Conn, error) {
+				return vnet.DialLoopback(from, ctx, network, address)
+			}, nil
+		}
 		ns := nets[hosts[node]]
 		if ns == nil {
 			return nil, fmt.Errorf("this vantage cannot stand at %s", node)

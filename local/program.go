@@ -23,7 +23,7 @@ func (h *hub) checkPrograms() error {
 		return err
 	case plan.Command:
 		for i := range h.Plan.Tiers {
-			if _, err := command(h.Plan, &h.Plan.Tiers[i], h.State.Tree()); err != nil {
+			if _, err := command(h.Plan, &h.Plan.Tiers[i], h.State.Tree(), appPort); err != nil {
 				return err
 			}
 		}
@@ -33,12 +33,12 @@ func (h *hub) checkPrograms() error {
 
 // command is a tier's program and its arguments as they are inside. A name without
 // a directory is looked for among what the site's tree brings, in host.programs,
-// and among the system's programs.
-func command(p *plan.Plan, t *plan.Tier, tree string) ([]string, error) {
+// and among the system's programs. port is where it is told to listen.
+func command(p *plan.Plan, t *plan.Tier, tree string, port uint16) ([]string, error) {
 	if len(t.Command) == 0 {
 		return nil, fmt.Errorf("the configuration names no program for %s; set tiers.%s.command, such as [\"{files}/app\"]", t.Name, t.Name)
 	}
-	fill := strings.NewReplacer("{port}", strconv.Itoa(appPort), "{tier}", t.Name, "{files}", p.Files.Mount)
+	fill := strings.NewReplacer("{port}", strconv.Itoa(int(port)), "{tier}", t.Name, "{files}", p.Files.Mount)
 	args := make([]string, len(t.Command))
 	for i, a := range t.Command {
 		args[i] = fill.Replace(a)

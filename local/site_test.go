@@ -12,8 +12,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(withoutLandlock) != "" {
-		loseLandlock()
+	if what := os.Getenv(without); what != "" {
+		lose(what)
 	}
 	code := m.Run()
 	localtest.Clean()

@@ -62,8 +62,9 @@ func Up(ctx context.Context, p *plan.Plan, o Options) error {
 	s.tidy()
 	var skip sandbox.Layer
 	if o.AllowWeak || p.Host.AllowWeak {
-		if skip, err = missing(ctx); err != nil {
-			return fmt.Errorf("a site needs its namespaces and its firewall, also with --allow-weak: %w", err)
+		skip = missing(ctx)
+		if skip&sandbox.Spaces != 0 && os.Getuid() == 0 {
+			return errRootWeak
 		}
 	}
 	// The groups of processes that were killed have nobody else to remove them.
@@ -135,15 +136,15 @@ func Up(ctx context.Context, p *plan.Plan, o Options) error {
 // lacking adds to the error of a failed start what this machine lacks, if that
 // may be its cause.
 func lacking(ctx context.Context, err error, skip sandbox.Layer) error {
-	more, lost := missing(ctx)
-	if more &^= skip; more != 0 {
+	if more := missing(ctx) &^ skip; more != 0 {
 		return fmt.Errorf("%w\nthis machine lacks %s, so the enforcement would be weak; mend it (ringwall doctor), or start with --allow-weak: every control that needs it is then unknown, and probe fails", err, more)
-	}
-	if lost != nil {
-		return fmt.Errorf("%w\nthis machine cannot run a site: %w", err, lost)
 	}
 	return err
 }
+
+// errRootWeak: without namespaces root's processes need other ids, which reach
+// nothing of root's state.
+var errRootWeak = errors.New("this machine forbids namespaces to root, so the site's processes could not be kept from root's files; run Ringwall as an ordinary user with --allow-weak, or mend the machine: ringwall doctor")
 
 // waitLock gives a run that was just killed the moment it needs to be gone.
 func waitLock(ctx context.Context, s State) (*Lock, error) {
@@ -248,14 +249,19 @@ func runHubProcess(ctx context.Context, cfg hubConfig, lock *Lock, control *net.
 	c.ExtraFiles = files
 	c.Stderr = os.Stderr
 	c.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
-		UidMappings: idMap(os.Getuid()),
-		GidMappings: idMap(os.Getgid()),
-		Pdeathsig:   syscall.SIGKILL,
-		Setpgid:     true, // Ctrl-C reaches the supervisor alone, which then stops the site in order
+		Cloneflags: spaces(cfg.Skip),
+		Setpgid:    true, // Ctrl-C reaches the supervisor alone, which then stops the site in order
 	}
-	if os.Getuid() == 0 {
-		c.SysProcAttr.GidMappingsEnableSetgroups = true
+	bind(c.SysProcAttr, cfg.Skip)
+	if c.SysProcAttr.Cloneflags != 0 {
+		c.SysProcAttr.UidMappings, c.SysProcAttr.GidMappings = idMap(os.Getuid()), idMap(os.Getgid())
+		c.SysProcAttr.GidMappingsEnableSetgroups = os.Getuid() == 0
+	} else {
+		if err := adopt(); err != nil {
+			return fmt.Errorf("adopting what the site's programs leave behind: %w", err)
+		}
+		others := children()
+		defer endAll(others, 5*time.Second)
 	}
 	if err := startLocked(c); err != nil {
 		write.Close()

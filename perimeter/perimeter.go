@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/ringwall/ringwall/plan"
@@ -29,7 +28,7 @@ type Control struct {
 	Vantage   Vantage
 	Intrusive bool     // loads the site; on a site elsewhere it is tried only when asked for
 	Office    bool     // asks from an administrator's address too
-	Needs     []string // layers of the enforcement, by name, without which it cannot hold
+	Needs     []string // layers of the enforcement, by name, without which it cannot hold; "a or b": one of them is enough
 
 	// Applies says whether a site has what this promise is about: there are no
 	// grants to try where there is no database. A control that does not apply is
@@ -125,7 +124,7 @@ func Judge(ctx context.Context, number int, c *Control, t *Target) (r Result) {
 		return r
 	}
 	for _, n := range c.Needs {
-		if slices.Contains(t.Missing, n) {
+		if t.lacks(n) {
 			r.Error = "this machine cannot enforce it: it lacks " + n
 			return r
 		}

@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,6 +68,14 @@ func (t *Target) fresh() *Target {
 	return &Target{Plan: t.Plan, URL: t.URL, From: t.From, Roots: t.Roots, Instances: t.Instances,
 		Site: t.Site, Inside: t.Inside, Token: t.Token, Missing: t.Missing}
 }
+
+// lacks says whether the machine has none of the layers of a Control's need.
+func (t *Target) lacks(need string) bool {
+	return !slices.ContainsFunc(strings.Split(need, " or "), func(l string) bool { return !slices.Contains(t.Missing, l) })
+}
+
+// Lacks says whether the machine lacks a layer of the enforcement.
+func (t *Target) Lacks(layer string) bool { return slices.Contains(t.Missing, layer) }
 
 // Tried records something the probe did to the site, before or after doing it.
 func (t *Target) Tried(format string, a ...any) {
@@ -130,7 +140,7 @@ func HTTP1(tr *http.Transport) {
 func (t *Target) EdgeAddr(node string, port uint16) string {
 	a := t.Plan.VPC.Edge
 	from := map[string]netip.Addr{plan.Internet: t.Plan.Network.Visitor, plan.Office: t.Plan.Network.Office, Stranger: t.Plan.Network.Stranger, Crowd: t.Plan.Network.Crowd}[node]
-	if from.Is6() {
+	if from.Is6() && t.Plan.VPC.Edge6.IsValid() {
 		a = t.Plan.VPC.Edge6
 	}
 	return net.JoinHostPort(a.String(), strconv.Itoa(int(port)))

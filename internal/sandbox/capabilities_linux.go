@@ -33,6 +33,7 @@ func Capabilities(ctx context.Context, others ...Check) []Capability {
 		}
 		out = append(out, c)
 	}
+	with := User // what all others are tried in, where it works
 	base := Spec{Name: "doctor", Args: []string{"/nothing"}, dry: true, Limits: Limits{Processes: 64, Memory: 256 << 20, OpenFiles: 64, FileSize: 1 << 20}}
 	if id, err := caller(); err == nil && id.machine && id.uid == 0 {
 		base.UID = Inner
@@ -60,8 +61,15 @@ func Capabilities(ctx context.Context, others ...Check) []Capability {
 		}
 		spec := base
 		spec.Proc = c.proc
-		spec.Skip = all &^ (c.layer | c.with | User)
-		add(c.layer, c.name, c.detail, c.fix, tryDry(spec))
+		spec.Skip = all &^ (c.layer | c.with | with)
+		err := tryDry(spec)
+		if c.layer == User && err != nil {
+			with = 0
+		}
+		if c.layer == NoNest && with == 0 {
+			err = errors.New("there is no user namespace whose limits could be set")
+		}
+		add(c.layer, c.name, c.detail, c.fix, err)
 	}
 	out = append(out, groups()...)
 	for _, c := range others {

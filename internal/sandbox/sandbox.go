@@ -93,10 +93,14 @@ const (
 	Seccomp
 	Rlimits
 	Cgroup
+	Firewall // of the network that Spec.Net is in: its owner's, not this package's
 )
 
+// Spaces are the layers that are namespaces of one kind or another.
+const Spaces = User | Mounts | PID | Net | NoNest
+
 var layerNames = []string{"private mounts", "network namespaces", "process namespaces", "user namespaces", "dropped capabilities",
-	"no new privileges", "no nested namespaces", "Landlock", "seccomp", "resource limits", "control groups"}
+	"no new privileges", "no nested namespaces", "Landlock", "seccomp", "resource limits", "control groups", "firewall"}
 
 // Names are the layers' names.
 func (l Layer) Names() (out []string) {

@@ -16,8 +16,8 @@ import (
 
 // apply writes the firewall anew, in one transaction: what was there goes as what
 // is new comes, and connections that are open stay.
-func (n *Net) apply() error {
-	return in(n.hub, func() error {
+func (s *star) apply(n *Net) error {
+	return in(s.hub, func() error {
 		hub, err := netns.Get()
 		if err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -22,16 +23,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Net is a star of hosts around the calling process's network namespace, which
-// must be new and the process's own. It is safe for concurrent use.
+// A Net is a network of hosts. It is safe for concurrent use.
 type Net struct {
-	mu     sync.Mutex
-	hub    netns.NsHandle
-	hosts  []*Host
-	rules  []Rule
-	quiet  map[string]bool
-	serial int // of the next cable
+	wiring
+	mu    sync.Mutex
+	hosts []*Host
+	rules []Rule
+	quiet map[string]bool
 }
+
+// A wiring is how the hosts of a network are told apart and joined.
+type wiring interface {
+	wire(*Host) error
+	unwire(*Host)
+	apply(*Net) error                 // enforces the rules
+	at(netip.AddrPort) netip.AddrPort // where the kernel has a place of the network
+}
+
+// A star has a network namespace for each host around the calling process's own,
+// which must be new and the process's own.
+type star struct {
+	hub    netns.NsHandle
+	serial atomic.Int64 // of the last cable
+}
+
+// An openStar has no firewall: hosts reach each other, and nothing else.
+type openStar struct{ *star }
+
+func (openStar) apply(*Net) error { return nil }
+
+func (*star) at(a netip.AddrPort) netip.AddrPort { return a }
 
 // A Rule lets hosts of one group open TCP connections to a port of another group.
 type Rule struct {
@@ -45,14 +66,16 @@ type Address struct {
 	Addr  netip.Addr
 }
 
-// A Host is one network namespace with its addresses. It dials from the first
+// A Host is one place of the network with its addresses. It dials from the first
 // address of a family.
 type Host struct {
 	Name  string
 	Addrs []Address
+	net   *Net
 	ns    netns.NsHandle
-	file  *os.File
-	link  string // the hub's end of its cable
+	file  *os.File   // nil: it has no namespace of its own
+	link  string     // the hub's end of its cable
+	from  netip.Addr // what it dials from, where no namespace says so
 }
 
 var gateway = net.IPv4(169, 254, 1, 1)
@@ -61,18 +84,37 @@ var gateway = net.IPv4(169, 254, 1, 1)
 // quiet get no answer to a refused packet; the others get ICMP "administratively
 // prohibited", so that a refusal is told apart from a closed port.
 func New(quiet ...string) (*Net, error) {
+	st, err := newStar()
+	if err == nil {
+		err = in(st.hub, nowhere)
+	}
+	if err != nil {
+		return nil, err
+	}
+	n := &Net{wiring: st, quiet: map[string]bool{}}
+	for _, q := range quiet {
+		n.quiet[q] = true
+	}
+	return n, n.apply(n)
+}
+
+// NewOpen is New for a machine without a firewall: no rule is enforced.
+func NewOpen() (*Net, error) {
+	st, err := newStar()
+	if err != nil {
+		return nil, err
+	}
+	return &Net{wiring: openStar{st}}, nil
+}
+
+func newStar() (*star, error) {
 	hub, err := netns.Get()
 	if err != nil {
 		return nil, fmt.Errorf("opening the hub's network namespace: %w", err)
 	}
-	n := &Net{hub: hub, quiet: map[string]bool{}}
-	for _, q := range quiet {
-		n.quiet[q] = true
-	}
-	err = in(hub, func() error {
+	return &star{hub: hub}, in(hub, func() error {
 		return errors.Join(
 			loopback(),
-			nowhere(),
 			sysctl("net/ipv4/ip_forward", "1", true),
 			sysctl("net/ipv6/conf/all/forwarding", "1", false),
 			sysctl("net/ipv4/conf/all/rp_filter", "1", true),
@@ -87,10 +129,6 @@ func New(quiet ...string) (*Net, error) {
 			sysctl("net/mptcp/enabled", "0", false),
 		)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return n, n.apply()
 }
 
 // A Spec names a host that is to be made, with its addresses.
@@ -116,8 +154,7 @@ func (n *Net) Add(specs ...Spec) ([]*Host, error) {
 		if slices.ContainsFunc(n.hosts, func(h *Host) bool { return h.Name == s.Name }) {
 			return undo(fmt.Errorf("adding host %s: it exists", s.Name))
 		}
-		n.serial++
-		h := &Host{Name: s.Name, Addrs: s.Addrs, link: fmt.Sprintf("h%d", n.serial)}
+		h := &Host{Name: s.Name, Addrs: s.Addrs, net: n}
 		made = append(made, h)
 		n.hosts = append(n.hosts, h)
 	}
@@ -133,7 +170,7 @@ func (n *Net) Add(specs ...Spec) ([]*Host, error) {
 	if err := g.Wait(); err != nil {
 		return undo(err)
 	}
-	if err := n.apply(); err != nil {
+	if err := n.apply(n); err != nil {
 		return undo(fmt.Errorf("adding hosts to the firewall: %w", err))
 	}
 	return made, nil
@@ -149,7 +186,7 @@ func (n *Net) Remove(name string) error {
 	}
 	n.unwire(n.hosts[i])
 	n.hosts = slices.Delete(n.hosts, i, i+1)
-	return n.apply()
+	return n.apply(n)
 }
 
 // Host returns the host of that name, or nil.
@@ -169,12 +206,13 @@ func (n *Net) Allow(rules []Rule) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.rules = slices.Clone(rules)
-	return n.apply()
+	return n.apply(n)
 }
 
 // wire makes the namespace, the cable and the routes of a host.
-func (n *Net) wire(h *Host) error {
-	err := in(n.hub, func() (err error) {
+func (s *star) wire(h *Host) error {
+	h.link = fmt.Sprintf("h%d", s.serial.Add(1))
+	err := in(s.hub, func() (err error) {
 		if h.ns, err = netns.New(); err != nil {
 			return fmt.Errorf("making a network namespace: %w", err)
 		}
@@ -188,7 +226,7 @@ func (n *Net) wire(h *Host) error {
 		return err
 	}
 	h.file = os.NewFile(uintptr(h.ns), "netns:"+h.Name)
-	return in(n.hub, func() error {
+	return in(s.hub, func() error {
 		cable := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: h.link}, PeerName: "eth0", PeerNamespace: netlink.NsFd(int(h.ns))}
 		if err := netlink.LinkAdd(cable); err != nil {
 			return fmt.Errorf("making a cable: %w", err)
@@ -200,7 +238,7 @@ func (n *Net) wire(h *Host) error {
 		if err := setUp(near, gateway, h.has6()); err != nil {
 			return err
 		}
-		inside, err := netlink.NewHandleAt(h.ns)
+		inside, err := netlink.NewHandleAt(h.ns, unix.NETLINK_ROUTE)
 		if err != nil {
 			return err
 		}
@@ -251,8 +289,8 @@ func setUp(l netlink.Link, gw net.IP, six bool) error {
 	return netlink.LinkSetUp(l)
 }
 
-func (n *Net) unwire(h *Host) {
-	in(n.hub, func() error {
+func (s *star) unwire(h *Host) {
+	in(s.hub, func() error {
 		if l, err := netlink.LinkByName(h.link); err == nil {
 			return netlink.LinkDel(l)
 		}
@@ -279,19 +317,24 @@ func address(a netip.Addr) *netlink.Addr {
 	return out
 }
 
-// File is the host's network namespace; it stays owned by the host.
+// File is the host's network namespace; it stays owned by the host. Nil: it has none.
 func (h *Host) File() *os.File { return h.file }
 
-// Do runs f on a thread that is in the host's network namespace. Sockets that f
-// opens itself, not in another goroutine, belong to the host.
-func (h *Host) Do(f func() error) error { return in(h.ns, f) }
+// Do runs f on a thread that is in the host's network namespace, if it has one.
+// Sockets that f opens itself, not in another goroutine, belong to the host.
+func (h *Host) Do(f func() error) error {
+	if h.file == nil {
+		return f()
+	}
+	return in(h.ns, f)
+}
 
 // Listen opens a plain TCP listener (never MPTCP) on an address of the host.
 func (h *Host) Listen(at netip.AddrPort) (l *net.TCPListener, err error) {
 	err = h.Do(func() error {
 		lc := net.ListenConfig{}
 		lc.SetMultipathTCP(false)
-		nl, err := lc.Listen(context.Background(), "tcp", at.String())
+		nl, err := lc.Listen(context.Background(), "tcp", h.net.at(at).String())
 		if err != nil {
 			return fmt.Errorf("listening on %s in the network of %s: %w", at, h.Name, err)
 		}
@@ -304,6 +347,9 @@ func (h *Host) Listen(at netip.AddrPort) (l *net.TCPListener, err error) {
 // Dial connects from the host's network, from its own address of the
 // destination's family. address is literal.
 func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if h.file == nil {
+		return DialLoopback(h.from, ctx, network, address)
+	}
 	return DialFrom(h.file, ctx, network, address)
 }
 

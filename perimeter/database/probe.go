@@ -18,6 +18,7 @@ import (
 var controls = []*perimeter.Control{
 	{
 		ID:      "database/private",
+		Needs:   []string{"network namespaces"},
 		Doc:     "The server listens on its private address alone, not even on the loopback beside it.",
 		Why:     "Every further listener is a door that no rule of the network was written for.",
 		Vantage: perimeter.InDatabase,

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -26,6 +27,7 @@ var controls = []*perimeter.Control{
 		Doc:     "Fleet cannot overwrite, extend or shorten a file of the site.",
 		Why:     "A captured fleet instance puts its own page, or its own code, in front of every visitor.",
 		Vantage: perimeter.InFleet,
+		Needs:   []string{"private mounts or Landlock"},
 		Probe:   noOverwrite,
 	},
 	{
@@ -34,6 +36,7 @@ var controls = []*perimeter.Control{
 		Doc:     "Fleet cannot make a file, a directory, a link or a pipe in the site's tree.",
 		Why:     "One new script in the tree is a way back in that survives the instance.",
 		Vantage: perimeter.InFleet,
+		Needs:   []string{"private mounts or Landlock"},
 		Probe:   noCreate,
 	},
 	{
@@ -42,6 +45,7 @@ var controls = []*perimeter.Control{
 		Doc:     "Fleet cannot rename or delete anything in the site's tree.",
 		Why:     "A file moved into another's place is as good as one overwritten, and one deleted is an outage.",
 		Vantage: perimeter.InFleet,
+		Needs:   []string{"private mounts"},
 		Probe:   noRename,
 	},
 	{
@@ -50,6 +54,7 @@ var controls = []*perimeter.Control{
 		Doc:     "Fleet cannot change the mode, owner, times or attributes of a file of the site.",
 		Why:     "A mode that lets others write is opened today and used tomorrow.",
 		Vantage: perimeter.InFleet,
+		Needs:   []string{"private mounts or seccomp"},
 		Probe:   noAttributes,
 	},
 	{
@@ -58,6 +63,7 @@ var controls = []*perimeter.Control{
 		Doc:     "Fleet cannot make its view of the tree writable, or look behind it.",
 		Why:     "Read-only is worth nothing where the reader may change it.",
 		Vantage: perimeter.InFleet,
+		Needs:   []string{"private mounts"},
 		Probe:   noRemount,
 	},
 	{
@@ -65,6 +71,7 @@ var controls = []*perimeter.Control{
 		Doc:     "What was uploaded is never executed, not even by admin.",
 		Why:     "An upload form that takes a program is the oldest way in.",
 		Vantage: perimeter.InAdmin,
+		Needs:   []string{"private mounts"},
 		Applies: func(p *plan.Plan) bool { return len(p.Files.Uploads) > 0 },
 		Probe:   uploadsNoExec,
 	},
@@ -138,7 +145,11 @@ func unique(dir string) string {
 // outcome judges an attempt on a tree whose mount is judged too: where the mount
 // is open, an error of another kind adds nothing.
 func outcome(t *perimeter.Target, list []attempt) error {
-	err := mountIsReadOnly(t)
+	var err error
+	unmounted := t.Lacks("private mounts")
+	if !unmounted {
+		err = mountIsReadOnly(t)
+	}
 	judged, busy := 0, 0
 	for _, a := range list {
 		e := a.do()
@@ -151,7 +162,11 @@ func outcome(t *perimeter.Target, list []attempt) error {
 			continue
 		}
 		judged++
-		err = errors.Join(err, t.Denied(e, a.want, "%s", a.name))
+		want := a.want
+		if unmounted { // the same files as the machine's: Landlock or the filter refuses
+			want = append(slices.Clone(want), syscall.EACCES)
+		}
+		err = errors.Join(err, t.Denied(e, want, "%s", a.name))
 	}
 	if judged == 0 && busy > 0 {
 		err = errors.Join(err, errors.New("every attempt was made on a program that runs, so nothing can be told"))

@@ -15,6 +15,7 @@ import (
 var controls = []*perimeter.Control{
 	{
 		ID:      "instance/beside-to-instances",
+		Needs:   []string{"firewall"},
 		Doc:     "Another edge next to ours reaches the balancer, which asks for the secret, and no instance.",
 		Why:     "Whoever rents a place in the same network goes around the balancer's secret.",
 		Vantage: perimeter.Beside,
@@ -31,6 +32,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "instance/beside-to-database",
+		Needs:   []string{"firewall"},
 		Applies: func(p *plan.Plan) bool { return p.Database.Present() },
 		Doc:     "Another edge next to ours does not reach the database.",
 		Why:     "A stolen database password is worth nothing to whoever cannot dial the server.",
@@ -41,6 +43,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "instance/fleet-to-admin",
+		Needs:   []string{"firewall"},
 		Doc:     "A fleet instance cannot dial an admin instance.",
 		Why:     "A captured fleet instance would log in where only administrators may, and write.",
 		Vantage: perimeter.InFleet,
@@ -48,6 +51,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "instance/fleet-to-fleet",
+		Needs:   []string{"firewall"},
 		Doc:     "A fleet instance cannot dial another one.",
 		Why:     "One captured instance would become all of them.",
 		Vantage: perimeter.InFleet,
@@ -55,6 +59,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "instance/fleet-to-edge",
+		Needs:   []string{"firewall"},
 		Doc:     "A fleet instance cannot dial the edge or the balancer.",
 		Why:     "Requests that come from inside would count as the site's own, and loop.",
 		Vantage: perimeter.InFleet,
@@ -62,6 +67,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "instance/admin-to-edge",
+		Needs:   []string{"firewall"},
 		Doc:     "An admin instance cannot dial the edge or the balancer.",
 		Why:     "A forged request from the server's side would come back in as a visitor with the site's own address.",
 		Vantage: perimeter.InAdmin,
@@ -69,6 +75,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "instance/admin-to-fleet",
+		Needs:   []string{"firewall"},
 		Doc:     "An admin instance cannot dial a fleet instance.",
 		Why:     "A captured admin session would spread to what visitors see, past the tree's manifest.",
 		Vantage: perimeter.InAdmin,
@@ -76,6 +83,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "instance/fleet-other-ports",
+		Needs:   []string{"firewall"},
 		Doc:     "Of the database's host a fleet instance reaches the database's port and no other.",
 		Why:     "Remote shells, monitors and replication of a database host are older doors than its own.",
 		Vantage: perimeter.InFleet,
@@ -83,6 +91,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "instance/admin-other-ports",
+		Needs:   []string{"firewall"},
 		Doc:     "Of the database's host an admin instance reaches the database's port and no other.",
 		Why:     "Remote shells, monitors and replication of a database host are older doors than its own.",
 		Vantage: perimeter.InAdmin,

@@ -18,6 +18,7 @@ import (
 var controls = []*perimeter.Control{
 	{
 		ID:      "vpc/internet-to-balancer",
+		Needs:   []string{"firewall"},
 		Doc:     "Nobody outside reaches the balancer's listener: every request passes the edge.",
 		Why:     "A request that goes around the edge meets no rule engine, no allow list and no limit.",
 		Vantage: perimeter.Internet,
@@ -28,6 +29,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "vpc/internet-to-instances",
+		Needs:   []string{"firewall"},
 		Doc:     "Nobody outside reaches an instance's web server, app or any other port of it.",
 		Why:     "A visitor who dials the admin instance is an administrator as far as the network is concerned.",
 		Vantage: perimeter.Internet,
@@ -46,6 +48,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "vpc/internet-to-database",
+		Needs:   []string{"firewall"},
 		Applies: hasDatabase,
 		Doc:     "Nobody outside reaches the database, on any port.",
 		Why:     "A database that can be dialled can be guessed at, and a stolen password is enough.",
@@ -60,6 +63,7 @@ var controls = []*perimeter.Control{
 	},
 	{
 		ID:      "vpc/database-dials-nothing",
+		Needs:   []string{"firewall"},
 		Applies: hasDatabase,
 		Doc:     "The database opens no connection: to no instance, not to the edge, the machine or the outside.",
 		Why:     "Rows that were read by an injected query leave through a connection that the server opens.",
@@ -102,7 +106,7 @@ var controls = []*perimeter.Control{
 }
 
 func inside(v perimeter.Vantage, id, doc, why string, probe func(context.Context, *perimeter.Target) error) *perimeter.Control {
-	return &perimeter.Control{ID: id, Doc: doc, Why: why, Vantage: v, Probe: func(ctx context.Context, t *perimeter.Target) error {
+	return &perimeter.Control{ID: id, Doc: doc, Why: why, Vantage: v, Needs: []string{"network namespaces"}, Probe: func(ctx context.Context, t *perimeter.Target) error {
 		if err := alive(ctx, t); err != nil {
 			return err
 		}
