@@ -88,12 +88,18 @@ func (h *hub) adapt() error {
 	// A client on the loopback device has the address 127.0.0.1, whomever it dials.
 	p.VPC.CIDR = netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8)
 	p.Files.Mount = h.State.Tree()
-	plainTree = unmountedTree{dir: filepath.Join(h.State.Run(), "box"), mount: h.Plan.Files.Mount, tree: h.State.Tree()}
+	plainTree = unmountedTree{temp: filepath.Join(h.State.Run(), "box"), texts: filepath.Join(h.State.Secrets(), "box"),
+		mount: h.Plan.Files.Mount, tree: h.State.Tree()}
 	h.Plan = &p
-	if err := os.RemoveAll(plainTree.dir); err != nil {
-		return fmt.Errorf("emptying %s: %w", plainTree.dir, err)
+	for _, dir := range []string{plainTree.temp, plainTree.texts} {
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("emptying %s: %w", dir, err)
+		}
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return err
+		}
 	}
-	return os.Mkdir(plainTree.dir, 0o700)
+	return nil
 }
 
 // freeBlock is the site's part of the loopback network: the same at every start,
@@ -142,7 +148,7 @@ func userName() (string, error) {
 // An unmountedTree says where a site keeps what sandboxes would see in mounts of
 // their own.
 type unmountedTree struct {
-	dir         string // private directories of sandboxes
+	temp, texts string // private directories of sandboxes lie in these
 	mount, tree string
 }
 
@@ -155,11 +161,13 @@ var (
 // told the machine's own paths, what was to be generated for it lies in a private
 // directory, and Landlock opens these and nothing else. done removes the directory.
 func unmounted(s *sandbox.Spec) (done func(), err error) {
-	own := filepath.Join(plainTree.dir, strconv.FormatInt(boxSerial.Add(1), 10))
-	done = func() { os.RemoveAll(own) }
-	tmp := filepath.Join(own, "tmp")
-	if err := os.MkdirAll(tmp, 0o700); err != nil {
-		return done, fmt.Errorf("making a sandbox's directory: %w", err)
+	serial := strconv.FormatInt(boxSerial.Add(1), 10)
+	tmp, own := filepath.Join(plainTree.temp, serial), filepath.Join(plainTree.texts, serial)
+	done = func() { os.RemoveAll(tmp); os.RemoveAll(own) }
+	for _, dir := range []string{tmp, own} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return done, fmt.Errorf("making a sandbox's directory: %w", err)
+		}
 	}
 	seen := map[string]string{plainTree.mount: plainTree.tree, "/tmp": tmp}
 	mounts := []sandbox.Mount{{Source: tmp, Target: tmp, Write: true}, {Source: own, Target: own}}

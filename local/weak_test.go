@@ -109,7 +109,7 @@ func TestWeak(t *testing.T) {
 			[]string{"edge/waf", "files/read-only", "files/no-create", "instance/fleet-to-admin", "host/seccomp", "people/control-socket"},
 			[]string{"host/landlock", "host/no-abstract-sockets"}},
 		{"firewall", "firewall",
-			[]string{"edge/waf", "files/read-only", "vpc/no-host-loopback", "vpc/no-internet", "host/landlock", "host/hidden-processes", "database/tier-grants", "balancer/origin-secret"},
+			[]string{"edge/waf", "files/read-only", "host/private-mounts", "host/landlock", "host/hidden-processes", "database/tier-grants", "balancer/origin-secret"},
 			[]string{"instance/fleet-to-admin", "instance/beside-to-database", "vpc/internet-to-database", "vpc/database-dials-nothing"}},
 		{"namespaces", "user namespaces",
 			[]string{"edge/waf", "edge/allow-list", "edge/viewer-header", "network/rate", "network/connections", "balancer/origin-secret", "balancer/admin-tier",
@@ -121,6 +121,10 @@ func TestWeak(t *testing.T) {
 		t.Run(c.lacks, func(t *testing.T) {
 			s := boardWith(t, "", "\nallowed: [192.0.2.0/24, 198.51.100.0/24]\nadmins: [192.0.2.1]\n")
 			lacking(t, s, c.lacks)
+			// A file that is not the program, which runs and cannot be written for that.
+			if err := os.WriteFile(filepath.Join(s.Dir, "site", "notice.txt"), []byte("notice"), 0o644); err != nil {
+				t.Fatal(err)
+			}
 			r := s.Start()
 			if code := r.Ended(t, testLimit); code != 1 || !strings.Contains(r.Out.String(), c.name) || !strings.Contains(r.Out.String(), "--allow-weak") {
 				t.Errorf("got exit code %d and %s, want 1 and the name of what is missing", code, r.Out)

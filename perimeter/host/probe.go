@@ -19,11 +19,13 @@ var controls = needing(slices.Concat(sockets, calls, processes, visibility, limi
 var layers = map[sandbox.Layer][]string{
 	sandbox.Seccomp: {"seccomp", "no-udp", "no-mptcp", "no-raw", "no-ptrace", "no-chmod", "no-io-uring", "no-spawn",
 		"no-nested-namespaces", "no-mount", "no-bpf", "no-keyring", "no-file-handles", "no-foreign-calls"},
-	sandbox.Landlock:   {"landlock", "no-abstract-sockets"},
-	sandbox.Net:        {"no-abstract-sockets"},
-	sandbox.Mounts:     {"no-pathname-sockets", "admin-no-pathname-sockets", "private-mounts", "admin-private-mounts", "no-devices"},
-	sandbox.PID:        {"hidden-processes", "admin-hidden-processes", "no-proc-secrets", "agent-out-of-reach"},
-	sandbox.User:       {"limits-processes"}, // elsewhere the kernel counts all that the user runs
+	sandbox.Landlock: {"landlock", "no-abstract-sockets"},
+	sandbox.Net:      {"no-abstract-sockets"},
+	sandbox.Mounts:   {"no-pathname-sockets", "admin-no-pathname-sockets", "private-mounts", "admin-private-mounts", "no-devices"},
+	sandbox.PID:      {"hidden-processes", "admin-hidden-processes", "no-proc-secrets", "agent-out-of-reach"},
+	// Without one the kernel counts all that the user runs, and only root may empty
+	// the bounding set.
+	sandbox.User:       {"limits-processes", "no-capabilities", "admin-no-capabilities"},
 	sandbox.NoNest:     {"no-nested-namespaces"},
 	sandbox.NoNewPrivs: {"no-new-privs"},
 	sandbox.Caps:       {"no-capabilities", "admin-no-capabilities"},

@@ -232,7 +232,7 @@ func scratch(dir string, mode os.FileMode, text string) (name string, done func(
 }
 
 func noChmod(_ context.Context, t *perimeter.Target) error {
-	name, done, err := scratch("/tmp", 0o600, "x")
+	name, done, err := scratch(os.TempDir(), 0o600, "x")
 	if err != nil {
 		return err
 	}

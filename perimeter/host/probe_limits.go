@@ -202,7 +202,7 @@ func limitFileSize(_ context.Context, t *perimeter.Target) error {
 		return err
 	}
 	signal.Ignore(syscall.SIGXFSZ)
-	name, done, err := scratch("/tmp", 0o600, "x")
+	name, done, err := scratch(os.TempDir(), 0o600, "x")
 	if err != nil {
 		return err
 	}

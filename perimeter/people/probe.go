@@ -232,7 +232,11 @@ func processes(ctx context.Context, t *perimeter.Target, what string) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), what))
+		file := filepath.Join("/proc", strconv.Itoa(pid), what)
+		b, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrPermission) && !isBoxInit(pid) {
+			b, err = os.ReadFile(file) // it has just become the program
+		}
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 			continue // it ended
 		}

@@ -106,7 +106,7 @@ var controls = []*perimeter.Control{
 }
 
 func inside(v perimeter.Vantage, id, doc, why string, probe func(context.Context, *perimeter.Target) error) *perimeter.Control {
-	return &perimeter.Control{ID: id, Doc: doc, Why: why, Vantage: v, Needs: []string{"network namespaces"}, Probe: func(ctx context.Context, t *perimeter.Target) error {
+	return &perimeter.Control{ID: id, Doc: doc, Why: why, Vantage: v, Needs: []string{"firewall"}, Probe: func(ctx context.Context, t *perimeter.Target) error {
 		if err := alive(ctx, t); err != nil {
 			return err
 		}
