@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -229,6 +230,30 @@ func TestGrantAgain(t *testing.T) {
 		x.ok(plan.Admin, "CREATE TABLE later (id INT)")
 		x.ok(plan.Fleet, "SELECT * FROM later") // at once: all tables are alike
 		x.denied(plan.Fleet, "DELETE FROM later")
+	})
+}
+
+// A database that was made within walls is opened without them, where its user's
+// id has another name, and the other way round.
+func TestOtherName(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e plan.Engine) {
+		x := newSite(t, e, nil)
+		x.fresh = true
+		name := x.dirs.User
+		x.dirs.User = superuser
+		x.must(x.Init(t.Context()))
+		x.dirs.User = name
+		for range 2 { // the second start knows it already
+			x.start()
+			x.must(x.Grant(t.Context()))
+			x.ok(plan.Admin, "SELECT 1")
+			x.kill()
+		}
+		x.dirs.User = superuser
+		x.must(x.Init(t.Context()))
+		if m, ok := x.eng.(*mysql); ok && !slices.Contains(m.command(), "--init-file="+x.inside(initFile)) {
+			t.Error("within walls again: the server is not told the name that its user has there")
+		}
 	})
 }
 

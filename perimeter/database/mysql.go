@@ -3,9 +3,11 @@ package database
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -91,7 +93,11 @@ func (m *mysql) initialise(ctx context.Context, dir string) error {
 	// One account that may do everything, known by its user id on the socket; the
 	// locked mariadb.sys owns the server's own views.
 	fmt.Fprintf(script, "DELETE FROM mysql.global_priv WHERE User <> 'mariadb.sys';\n")
-	fmt.Fprintf(script, "INSERT INTO mysql.global_priv VALUES ('localhost', %s, '{\"access\":18446744073709551615,\"plugin\":\"unix_socket\",\"authentication_string\":\"\"}');\n", myText(m.s.dirs.User))
+	account, err := json.Marshal(map[string]any{"access": uint64(math.MaxUint64), "plugin": "unix_socket", "authentication_string": m.s.dirs.User})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(script, "INSERT INTO mysql.global_priv VALUES ('localhost', '%s', %s);\n", superuser, myText(string(account)))
 	fmt.Fprintf(script, "DELETE FROM mysql.proxies_priv;\nDELETE FROM mysql.db;\n")
 	checksum := "full_crc32"
 	if perimeter.Down("database/checksums") {
@@ -106,7 +112,39 @@ func (m *mysql) initialise(ctx context.Context, dir string) error {
 	return durable.WriteFileAs(m.s.host(filepath.Join(newDir, majorFile)), []byte(m.major()+"\n"), 0o600, m.s.dirs.UID, m.s.dirs.GID)
 }
 
-func (m *mysql) configure() error { return nil }
+// What the server runs at its start, and for whom it ran that last: without walls
+// of its own it knows the superuser's id by another name than within them.
+const (
+	initFile  = "init.sql"
+	knownFile = "superuser"
+)
+
+// configure says by which name of a user id the superuser is known, where that is
+// another than it was.
+func (m *mysql) configure() error {
+	if m.knownAs() == m.s.dirs.User {
+		err := os.Remove(m.s.host(initFile))
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	text := fmt.Sprintf("ALTER USER %s@`localhost` IDENTIFIED VIA unix_socket USING %s;\n", myIdent(superuser), myQuoted(m.s.dirs.User))
+	return durable.WriteFileAs(m.s.host(initFile), []byte(text), 0o600, m.s.dirs.UID, m.s.dirs.GID)
+}
+
+func (m *mysql) knownAs() string {
+	b, err := os.ReadFile(m.s.host(knownFile))
+	if err != nil {
+		return superuser
+	}
+	return string(b)
+}
+
+// myQuoted is a value where the server takes no expression.
+func myQuoted(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", "''").Replace(s) + "'"
+}
 
 func (m *mysql) command() []string {
 	listen, files, local, checksum := m.s.plan.VPC.Database.String(), m.s.inside(noneDir), "0", "full_crc32"
@@ -119,7 +157,7 @@ func (m *mysql) command() []string {
 	if perimeter.Down("database/checksums") {
 		checksum = "crc32"
 	}
-	return []string{m.server, "--no-defaults", "--datadir=" + m.s.inside(liveDir), "--tmpdir=" + m.s.inside(tmpDir),
+	args := []string{m.server, "--no-defaults", "--datadir=" + m.s.inside(liveDir), "--tmpdir=" + m.s.inside(tmpDir),
 		"--socket=" + filepath.Join(m.s.dirs.InsideRun, m.s.socketName()), "--pid-file=" + filepath.Join(m.s.dirs.InsideRun, "mariadb.pid"),
 		"--bind-address=" + listen, "--port=" + strconv.Itoa(int(m.s.plan.Database.Port)),
 		"--max-connections=" + strconv.Itoa(m.s.maxConnections()), "--max-connect-errors=4294967295", "--skip-name-resolve",
@@ -132,6 +170,10 @@ func (m *mysql) command() []string {
 		// Nothing is loaded, read or written beside the tables.
 		"--plugin-dir=" + m.s.inside(noneDir), "--secure-file-priv=" + files, "--local-infile=" + local, "--skip-symbolic-links",
 		"--event-scheduler=DISABLED", "--automatic-sp-privileges=0", "--old-passwords=0", "--feedback=OFF"}
+	if _, err := os.Lstat(m.s.host(initFile)); err == nil {
+		args = append(args, "--init-file="+m.s.inside(initFile))
+	}
+	return args
 }
 
 func (m *mysql) cli(extra ...string) []string {
@@ -142,7 +184,7 @@ func (m *mysql) cli(extra ...string) []string {
 func (m *mysql) socket() string { return "--socket=" + socketDir + "/" + m.s.socketName() }
 
 func (m *mysql) sql(ctx context.Context, db, script string) (string, error) {
-	args := m.cli(m.socket(), "--user="+m.s.dirs.User)
+	args := m.cli(m.socket(), "--user="+superuser)
 	if db != "" {
 		args = append(args, "--database="+db)
 	}
@@ -175,6 +217,9 @@ func (m *mysql) prepare(ctx context.Context) error {
 	_, err := m.sql(ctx, "", fmt.Sprintf("CREATE DATABASE IF NOT EXISTS %s CHARACTER SET utf8mb4;\n"+
 		"CREATE USER IF NOT EXISTS %s@`localhost` ACCOUNT LOCK;\nALTER USER %s@`localhost` ACCOUNT LOCK;\nGRANT SELECT ON %s.* TO %s@`localhost`;\n",
 		myIdent(db), maskRole, maskRole, myPattern(db), maskRole))
+	if err == nil && m.knownAs() != m.s.dirs.User { // the server has said that it knows it
+		err = durable.WriteFileAs(m.s.host(knownFile), []byte(m.s.dirs.User), 0o600, m.s.dirs.UID, m.s.dirs.GID)
+	}
 	return err
 }
 
@@ -366,7 +411,7 @@ func (m *mysql) wanted(tables []table) map[held]bool {
 func (m *mysql) expected(name, host string) bool {
 	switch {
 	case host == "localhost":
-		return slices.Contains([]string{"mariadb.sys", m.s.dirs.User, maskRole, restoreRole}, name)
+		return slices.Contains([]string{"mariadb.sys", superuser, maskRole, restoreRole}, name)
 	case name == "root":
 		return perimeter.Down("database/superuser")
 	}
