@@ -41,15 +41,6 @@ admins: [192.0.2.1]
 cache: {uncached: ["/search*"]}
 `
 
-func wordpressWith(t *testing.T, tags string) *localtest.Site {
-	t.Helper()
-	conf, err := os.ReadFile("../examples/wordpress/ringwall.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return localtest.New(t, localtest.Build(t, "cmd/ringwall", tags), "wp-dev", string(conf), map[string]string{})
-}
-
 func mutate(t *testing.T, s *localtest.Site, tried map[string]bool) {
 	s.Up()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)

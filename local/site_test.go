@@ -41,6 +41,16 @@ func boardWith(t *testing.T, tags, more string) *localtest.Site {
 	return localtest.New(t, localtest.Build(t, "cmd/ringwall", tags), "board-dev", string(conf)+more, map[string]string{"site/board": string(prog)})
 }
 
+// wordpressWith is WordPress from the system's packages.
+func wordpressWith(t *testing.T, tags string) *localtest.Site {
+	t.Helper()
+	conf, err := os.ReadFile("../examples/wordpress/ringwall.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return localtest.New(t, localtest.Build(t, "cmd/ringwall", tags), "wp-dev", string(conf), map[string]string{})
+}
+
 // Without root and as root: the site comes up, and each tier shows its own face.
 func TestTiers(t *testing.T) {
 	for _, user := range []string{"nobody", ""} {

@@ -231,3 +231,70 @@ func TestWeakKilled(t *testing.T) {
 		f.gone(t, 5*time.Second, false)
 	}
 }
+
+// PHP-FPM, MariaDB and what they start run without namespaces too, and end with
+// whoever ends; a database made so is opened behind all walls, and again without.
+func TestWeakWordPress(t *testing.T) {
+	s := wordpressWith(t, "")
+	lacking(t, s, "namespaces")
+	front := func() {
+		t.Helper()
+		for url, want := range map[string]int{s.Visitor + "/": 200, s.Visitor + "/wp-login.php": 403, s.Office + "/wp-login.php": 200} {
+			if st, body, err := s.Get(s.Client(), url); err != nil || st != want {
+				t.Errorf("GET %s: got %d %v %.300q, want %d\n%s", url, st, err, body, want, s.Logs())
+			}
+		}
+	}
+	r := s.Up("--allow-weak")
+	front()
+	for id, r := range judgedWeak(t, s) {
+		if r.Verdict == perimeter.Broken {
+			t.Errorf("%s is broken: %v %v", id, r.Tried, r.Evidence)
+		}
+	}
+	f := footprintOf(r, s)
+	kill(t, r.Cmd.Process.Pid, syscall.SIGKILL)
+	f.gone(t, 5*time.Second, false)
+
+	r = s.Up("--allow-weak")
+	f = footprintOf(r, s)
+	for _, p := range f.alive() {
+		if strings.Contains(cmdline(p.pid), "@hub") {
+			kill(t, p.pid, syscall.SIGKILL)
+		}
+	}
+	localtest.Eventually(t, testLimit, "the former site's processes are gone", func() bool {
+		return !slices.ContainsFunc(f.alive(), func(p proc) bool { return p.pid != r.Cmd.Process.Pid })
+	})
+	c := s.Client()
+	localtest.Eventually(t, testLimit, "the site answers again", func() bool {
+		st, _, err := s.Get(c, s.Visitor+"/")
+		return err == nil && st == http.StatusOK
+	})
+	// The first process of PHP-FPM alone: its workers must not serve on.
+	f = footprintOf(r, s)
+	for _, p := range f.alive() {
+		if strings.Contains(cmdline(p.pid), "php-fpm: master") {
+			kill(t, p.pid, syscall.SIGKILL)
+		}
+	}
+	localtest.Eventually(t, testLimit, "the former workers are gone", func() bool {
+		return !slices.ContainsFunc(f.alive(), func(p proc) bool { return strings.Contains(cmdline(p.pid), "php-fpm") })
+	})
+	localtest.Eventually(t, testLimit, "the site answers again", func() bool {
+		st, _, err := s.Get(c, s.Visitor+"/")
+		return err == nil && st == http.StatusOK
+	})
+	f = footprintOf(r, s)
+	s.OK("down")
+	f.gone(t, 5*time.Second, false)
+
+	s.Prefix = []string{s.Bin}
+	s.Up()
+	front()
+	s.OK("down")
+	lacking(t, s, "namespaces")
+	s.Up("--allow-weak")
+	front()
+	s.OK("down")
+}

@@ -217,7 +217,7 @@ func (m *mysql) trailer() string { return "-- Dump completed" }
 
 func (m *mysql) dump(ctx context.Context, w io.Writer) error {
 	db := m.s.plan.Database.Name
-	args := []string{"/usr/bin/mariadb-dump", "--no-defaults", "--protocol=socket", m.socket(), "--user=" + superuser,
+	args := []string{"/usr/bin/mariadb-dump", "--no-defaults", "--protocol=socket", m.socket(), "--user=" + m.s.dirs.User,
 		"--single-transaction", "--quick", "--routines", "--triggers", "--hex-blob", "--default-character-set=utf8mb4"}
 	for _, k := range m.s.plan.Database.Mask {
 		args = append(args, "--ignore-table="+db+"."+k.View)

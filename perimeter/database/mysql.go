@@ -3,11 +3,9 @@ package database
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -93,11 +91,7 @@ func (m *mysql) initialise(ctx context.Context, dir string) error {
 	// One account that may do everything, known by its user id on the socket; the
 	// locked mariadb.sys owns the server's own views.
 	fmt.Fprintf(script, "DELETE FROM mysql.global_priv WHERE User <> 'mariadb.sys';\n")
-	account, err := json.Marshal(map[string]any{"access": uint64(math.MaxUint64), "plugin": "unix_socket", "authentication_string": m.s.dirs.User})
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(script, "INSERT INTO mysql.global_priv VALUES ('localhost', '%s', %s);\n", superuser, myText(string(account)))
+	fmt.Fprintf(script, "INSERT INTO mysql.global_priv VALUES ('localhost', %s, '{\"access\":18446744073709551615,\"plugin\":\"unix_socket\",\"authentication_string\":\"\"}');\n", myText(m.s.dirs.User))
 	fmt.Fprintf(script, "DELETE FROM mysql.proxies_priv;\nDELETE FROM mysql.db;\n")
 	checksum := "full_crc32"
 	if perimeter.Down("database/checksums") {
@@ -112,15 +106,15 @@ func (m *mysql) initialise(ctx context.Context, dir string) error {
 	return durable.WriteFileAs(m.s.host(filepath.Join(newDir, majorFile)), []byte(m.major()+"\n"), 0o600, m.s.dirs.UID, m.s.dirs.GID)
 }
 
-// What the server runs at its start, and for whom it ran that last: without walls
-// of its own it knows the superuser's id by another name than within them.
+// What the server runs at its start, and whom it did that for last: an account is
+// known by the name of its user's id, which is another one without walls.
 const (
 	initFile  = "init.sql"
 	knownFile = "superuser"
 )
 
-// configure says by which name of a user id the superuser is known, where that is
-// another than it was.
+// configure makes an account for the superuser where its id has another name than
+// it had.
 func (m *mysql) configure() error {
 	if m.knownAs() == m.s.dirs.User {
 		err := os.Remove(m.s.host(initFile))
@@ -129,7 +123,8 @@ func (m *mysql) configure() error {
 		}
 		return err
 	}
-	text := fmt.Sprintf("ALTER USER %s@`localhost` IDENTIFIED VIA unix_socket USING %s;\n", myIdent(superuser), myQuoted(m.s.dirs.User))
+	name := myIdent(m.s.dirs.User) + "@`localhost`" // the account of the former name is dropped with the next grant
+	text := fmt.Sprintf("CREATE OR REPLACE USER %[1]s IDENTIFIED VIA unix_socket;\nGRANT ALL ON *.* TO %[1]s WITH GRANT OPTION;\n", name)
 	return durable.WriteFileAs(m.s.host(initFile), []byte(text), 0o600, m.s.dirs.UID, m.s.dirs.GID)
 }
 
@@ -139,11 +134,6 @@ func (m *mysql) knownAs() string {
 		return superuser
 	}
 	return string(b)
-}
-
-// myQuoted is a value where the server takes no expression.
-func myQuoted(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, "'", "''").Replace(s) + "'"
 }
 
 func (m *mysql) command() []string {
@@ -184,7 +174,7 @@ func (m *mysql) cli(extra ...string) []string {
 func (m *mysql) socket() string { return "--socket=" + socketDir + "/" + m.s.socketName() }
 
 func (m *mysql) sql(ctx context.Context, db, script string) (string, error) {
-	args := m.cli(m.socket(), "--user="+superuser)
+	args := m.cli(m.socket(), "--user="+m.s.dirs.User)
 	if db != "" {
 		args = append(args, "--database="+db)
 	}
@@ -411,7 +401,7 @@ func (m *mysql) wanted(tables []table) map[held]bool {
 func (m *mysql) expected(name, host string) bool {
 	switch {
 	case host == "localhost":
-		return slices.Contains([]string{"mariadb.sys", superuser, maskRole, restoreRole}, name)
+		return slices.Contains([]string{"mariadb.sys", m.s.dirs.User, maskRole, restoreRole}, name)
 	case name == "root":
 		return perimeter.Down("database/superuser")
 	}
