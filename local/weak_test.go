@@ -168,6 +168,20 @@ func TestWeak(t *testing.T) {
 	}
 }
 
+// Root's files cannot be kept from the site's processes without namespaces.
+func TestWeakRoot(t *testing.T) {
+	s := board(t)
+	lacking(t, s, "namespaces")
+	s.User = ""
+	if os.Getuid() != 0 {
+		t.Fatal("NOT RUN: this is about root")
+	}
+	r := s.Start("--allow-weak")
+	if code := r.Ended(t, testLimit); code != 1 || !strings.Contains(r.Out.String(), "as an ordinary user") {
+		t.Errorf("as root: got exit code %d and %s, want 1 and what to do", code, r.Out)
+	}
+}
+
 // judgedWeak probes everything; a sweep of a weak site fails.
 func judgedWeak(t *testing.T, s *localtest.Site) map[string]report.Record {
 	t.Helper()

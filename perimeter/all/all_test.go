@@ -14,6 +14,7 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/ringwall/ringwall/internal/sandbox"
 	"github.com/ringwall/ringwall/perimeter"
 )
 
@@ -55,8 +56,18 @@ func TestControlsAreComplete(t *testing.T) {
 	vantages := []perimeter.Vantage{perimeter.Internet, perimeter.Beside, perimeter.InFleet,
 		perimeter.InAdmin, perimeter.InDatabase, perimeter.Machine}
 	word := regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+	layers := (sandbox.Firewall<<1 - 1).Names()
 	seen := map[string]bool{}
 	for _, p := range Perimeters {
+		for _, c := range p.Controls {
+			for _, need := range c.Needs {
+				for l := range strings.SplitSeq(need, " or ") {
+					if !slices.Contains(layers, l) {
+						t.Errorf("%s needs %q, want names of layers: %v", c.ID, need, layers)
+					}
+				}
+			}
+		}
 		if !sentence(p.Doc) {
 			t.Errorf("perimeter %s: doc %q, want sentences", p.Name, p.Doc)
 		}
