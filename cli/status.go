@@ -46,7 +46,7 @@ func newStatus() *cobra.Command {
 					fmt.Fprintf(w, format+"\n", a...)
 				}
 			}
-			row("%s\t%s\tfor %s\tenforcement %s", s.Site, s.State, seconds(time.Since(s.Since)), s.Enforced)
+			row("%s\t%s\tfor %s\tenforcement %s", s.Site, s.State, seconds(time.Duration(s.Up*float64(time.Second))), s.Enforced)
 			for _, u := range s.URLs {
 				row("\t%s", u)
 			}

@@ -219,6 +219,7 @@ type Status struct {
 	Site      string               `json:"site"`
 	State     string               `json:"state"` // starting, up, stopping
 	Since     time.Time            `json:"since"`
+	Up        float64              `json:"up_seconds"`  // whatever the clock did meanwhile
 	Enforced  string               `json:"enforcement"` // full, or weak with what is missing
 	URLs      []string             `json:"urls"`
 	Parts     []supervise.Status   `json:"parts"`

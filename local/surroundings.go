@@ -48,16 +48,23 @@ func (h *hub) watchDisk(ctx context.Context) {
 	}
 }
 
+// certificateEvery is how soon a jump of the clock is noticed.
+const certificateEvery = 2 * time.Second
+
 // watchCertificate renews the edge's certificate before it ends, and when the
 // clock has jumped out of its time. A given certificate is read again, because
 // whoever gave it renews it in its place.
 func (h *hub) watchCertificate(ctx context.Context) {
 	told := false
 	for {
+		pause := certificateEvery
+		if told {
+			pause = time.Minute
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(time.Minute):
+		case <-time.After(pause):
 		}
 		if !h.certificateDue(time.Now()) {
 			told = false

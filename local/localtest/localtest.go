@@ -35,8 +35,16 @@ var builds sync.Map // output → *sync.Once with error
 // program itself has the race detector, and Start fails the test for what it finds.
 func Build(t testing.TB, pkg, tags string) string {
 	t.Helper()
+	return build(t, pkg, tags)
+}
+
+func build(t testing.TB, pkg, tags string, flags ...string) string {
+	t.Helper()
 	dir := filepath.Join(os.TempDir(), "ringwall-test-"+strconv.Itoa(os.Getpid()))
 	out := filepath.Join(dir, strings.ReplaceAll(strings.Trim(pkg, "./"), "/", "-")+"-"+tags)
+	if len(flags) > 0 {
+		out += "-changed"
+	}
 	type build struct {
 		once sync.Once
 		err  error
@@ -47,7 +55,7 @@ func Build(t testing.TB, pkg, tags string) string {
 			b.(*build).err = err
 			return
 		}
-		args := []string{"build", "-tags", tags, "-o", out}
+		args := append([]string{"build", "-tags", tags, "-o", out}, flags...)
 		env := "CGO_ENABLED=0"
 		if os.Getenv("RINGWALL_TEST_RACE") != "" && strings.Contains(pkg, "cmd/ringwall") {
 			args, env = append(args, "-race"), "CGO_ENABLED=1"

@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"sync"
 	"time"
@@ -32,7 +33,8 @@ func (s *Server) Fingerprint(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("looking for new tables: %w", err)
 	}
 	// A change in the same tick of the file system's clock would go unseen.
-	if age := time.Since(changed); age > time.Second {
+	// One in the future is of before the clock was set back.
+	if age := time.Since(changed); age.Abs() > time.Second {
 		s.prints.stamp, s.prints.print = stamp, print
 	}
 	return print, nil
@@ -71,17 +73,24 @@ func (s *Server) Watch(ctx context.Context, every time.Duration, report func(err
 	}
 }
 
-// newest is the latest change of a directory's files, as text.
+// newest is the latest change of a directory's files, and a text that each change
+// changes, also one that a clock which was set back says to be older than others.
 func newest(dir string) (string, time.Time, error) {
 	var last time.Time
+	sum := fnv.New64a()
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return "", last, err
 	}
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && info.ModTime().After(last) {
+		info, err := e.Info()
+		if err != nil {
+			continue
+		}
+		fmt.Fprintln(sum, e.Name(), info.ModTime().UnixNano())
+		if info.ModTime().After(last) {
 			last = info.ModTime()
 		}
 	}
-	return fmt.Sprint(last.UnixNano(), len(entries)), last, nil
+	return fmt.Sprint(sum.Sum64(), len(entries)), last, nil
 }

@@ -119,6 +119,12 @@ const (
 	writeExtend = 5 * time.Second  // how often the deadline moves
 )
 
+var started = time.Now()
+
+// uptime is in nanoseconds and never 0. It does not follow the wall clock: an
+// answer that goes on must not be cut because somebody set that back.
+func uptime() int64 { return int64(time.Since(started)) | 1 }
+
 // conn counts one connection and cuts a peer that does not read.
 type conn struct {
 	net.Conn
@@ -126,7 +132,7 @@ type conn struct {
 	viewer netip.Addr
 	remote net.Addr
 	once   sync.Once
-	armed  atomic.Int64 // unix nanoseconds of the last write deadline's setting
+	armed  atomic.Int64 // the last write deadline's setting, by uptime; 0: there is none
 }
 
 func (c *conn) RemoteAddr() net.Addr { return c.remote }
@@ -137,10 +143,10 @@ func (c *conn) Close() error {
 }
 
 func (c *conn) Write(b []byte) (int, error) {
-	now := time.Now()
-	if now.UnixNano()-c.armed.Load() > int64(writeExtend) {
-		c.armed.Store(now.UnixNano())
-		if err := c.Conn.SetWriteDeadline(now.Add(writeStall)); err != nil {
+	now, armed := uptime(), c.armed.Load()
+	if armed == 0 || now-armed > int64(writeExtend) {
+		c.armed.Store(now)
+		if err := c.Conn.SetWriteDeadline(time.Now().Add(writeStall)); err != nil {
 			return 0, err
 		}
 	}
@@ -162,7 +168,7 @@ func (c *conn) SetDeadline(t time.Time) error {
 }
 
 func (c *conn) SetWriteDeadline(t time.Time) error {
-	c.armed.Store(time.Now().UnixNano())
+	c.armed.Store(uptime())
 	return c.Conn.SetWriteDeadline(t)
 }
 
