@@ -117,39 +117,42 @@ func (t *tail) Write(p []byte) (int, error) {
 func (t *tail) String() string { return string(t.b) }
 
 // startDatabase brings the site's database up, as the plan says: none, a private
-// server, or an existing one.
-func (h *hub) startDatabase(ctx context.Context) error {
+// server, or an existing one. grant gives the tiers their users and their rights.
+func (h *hub) startDatabase(ctx context.Context) (grant func() error, err error) {
 	d := h.Plan.Database
+	grant = func() error { return nil }
 	if d.Config == plan.DBNone {
-		return h.deleteDatabase(ctx)
+		return grant, h.deleteDatabase(ctx)
 	}
 	if !h.hasDatabase() {
-		return nil
+		return grant, nil
 	}
 	began := time.Now()
 	if d.SecretFile != "" {
 		s, err := database.Existing(d.SecretFile)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := h.relayDatabase(s); err != nil {
-			return err
+			return nil, err
 		}
 		h.setDatabase(&databasePart{hub: h, existing: s})
 		h.step(Step{Part: "database", State: "up", Text: "the existing server " + s.Host, Took: time.Since(began)})
-		return nil
+		return grant, nil
 	}
 	if err := h.openDatabase(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if err := h.database.server.Snapshot(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	if err := h.database.grant(ctx); err != nil {
-		return err
-	}
-	h.step(Step{Part: "database", State: "up", Text: string(d.Engine), Took: time.Since(began)})
-	return nil
+	return func() error {
+		if err := h.database.grant(ctx); err != nil {
+			return err
+		}
+		h.step(Step{Part: "database", State: "up", Text: string(d.Engine), Took: time.Since(began)})
+		return nil
+	}, nil
 }
 
 func (h *hub) openDatabase(ctx context.Context) error {

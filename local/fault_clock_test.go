@@ -54,6 +54,8 @@ func TestClockJump(t *testing.T) {
 			t.Errorf("%s: the page says that it is %d s old", when, age)
 		}
 	}
+	began := time.Now()
+	step := func(what string) { t.Logf("%6d ms: %s", time.Since(began).Milliseconds(), what) }
 	good("before")
 	stream := follow(t, s, client())
 
@@ -65,7 +67,7 @@ func TestClockJump(t *testing.T) {
 		{"400 days back", -400 * 24 * time.Hour},
 		{"to the right time", 0},
 	} {
-		t.Log(j.name)
+		step(j.name)
 		localtest.Jump(t, s.Bin, j.by)
 		if j.by == 0 {
 			time.Sleep(50 * time.Millisecond)
@@ -81,8 +83,9 @@ func TestClockJump(t *testing.T) {
 		})
 		t.Logf("a good certificate after %v", took.Round(time.Millisecond))
 		good(j.name)
+		step("status")
 		s.OK("status")
-
+		step("a fault")
 		// Health checks and back-off: an app that ends is started again as soon as ever.
 		st := status(t, s)
 		kill(t, hostPID(t, r, st.Instances[0].App.PID), 9)
@@ -98,6 +101,7 @@ func TestClockJump(t *testing.T) {
 		good(j.name + ", after a restart")
 
 		// A door that is knocked at too often closes for a moment, not for days.
+		step("a flood")
 		limited := 0
 		for n := 0; n < 400 && limited == 0; n++ {
 			if resp, err := get(s.Visitor + "/?n=" + strconv.Itoa(n)); err == nil && resp.StatusCode == http.StatusTooManyRequests {
@@ -114,6 +118,7 @@ func TestClockJump(t *testing.T) {
 			resp, err := get(s.Visitor + "/")
 			return err == nil && resp.StatusCode == 200
 		})
+		step("a rotation")
 		s.OK("rotate", "origin-secret")
 		good(j.name + ", after a rotation")
 	}

@@ -176,15 +176,29 @@ func (h *hub) start(ctx context.Context) error {
 	g.Go(func() error { return h.startFront(first) })
 	g.Go(h.proveFlows)
 	g.Go(func() error {
-		if err := h.startDatabase(first); err != nil {
+		grant, err := h.startDatabase(first)
+		if err != nil {
 			return err
+		}
+		var tiers errgroup.Group
+		if h.Serial == 0 {
+			if err := grant(); err != nil {
+				return err
+			}
+		} else { // the site was up before: the tiers have their users and their rights
+			tiers.Go(grant)
 		}
 		if h.database != nil { // fleet waits for rights on tables that admin makes
 			go h.database.watch(ctx)
 		}
-		var tiers errgroup.Group
 		for _, i := range all {
-			tiers.Go(func() error { return h.complete(i) })
+			tiers.Go(func() error {
+				err := h.complete(i)
+				if f := h.edge(); err == nil && f != nil {
+					f.setBackends(h.backends()) // whose health is asked for at once
+				}
+				return err
+			})
 		}
 		return tiers.Wait()
 	})
@@ -207,6 +221,9 @@ func (h *hub) start(ctx context.Context) error {
 	h.mu.Unlock()
 	return h.front.ask(ctx, order{Open: true})
 }
+
+// edge is the front as far as it has come.
+func (h *hub) edge() *front { h.mu.Lock(); defer h.mu.Unlock(); return h.front }
 
 // checkState reads the small files that the start needs, and makes the missing
 // ones, before anything is started that a damaged one would end again.
