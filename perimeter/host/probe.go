@@ -21,7 +21,7 @@ var layers = map[sandbox.Layer][]string{
 		"no-nested-namespaces", "no-mount", "no-bpf", "no-keyring", "no-file-handles", "no-foreign-calls"},
 	sandbox.Landlock: {"landlock", "no-abstract-sockets"},
 	sandbox.Net:      {"no-abstract-sockets"},
-	sandbox.Mounts:   {"no-pathname-sockets", "admin-no-pathname-sockets", "private-mounts", "admin-private-mounts", "no-devices"},
+	sandbox.Mounts:   {"no-pathname-sockets", "admin-no-pathname-sockets", "private-mounts", "admin-private-mounts", "no-devices", "limits-scratch"},
 	sandbox.PID:      {"hidden-processes", "admin-hidden-processes", "no-proc-secrets", "agent-out-of-reach"},
 	// Without one the kernel counts all that the user runs, and only root may empty
 	// the bounding set.
