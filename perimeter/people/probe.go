@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -234,8 +235,12 @@ func processes(ctx context.Context, t *perimeter.Target, what string) error {
 		}
 		file := filepath.Join("/proc", strconv.Itoa(pid), what)
 		b, err := os.ReadFile(file)
-		if errors.Is(err, fs.ErrPermission) && !isBoxInit(pid) {
-			b, err = os.ReadFile(file) // it has just become the program
+		for range 20 { // it is becoming its program
+			if !errors.Is(err, fs.ErrPermission) || isBoxInit(pid) {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+			b, err = os.ReadFile(file)
 		}
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 			continue // it ended
