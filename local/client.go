@@ -56,7 +56,18 @@ type Client struct {
 }
 
 // ErrNotRunning means that no supervisor answers for the site.
-var ErrNotRunning = errors.New("the site is not running; start it with: ringwall up")
+var ErrNotRunning = errors.New("the site is not running")
+
+// notRunning is ErrNotRunning with the site's name.
+func (s State) notRunning() error { return &stoppedError{filepath.Base(s.Dir)} }
+
+type stoppedError struct{ site string }
+
+func (e *stoppedError) Error() string {
+	return fmt.Sprintf("the site %[1]s is not running; start it with: ringwall up %[1]s", e.site)
+}
+
+func (e *stoppedError) Unwrap() error { return ErrNotRunning }
 
 // A strangerError means that the site is another user's.
 type strangerError struct{ dir string }
@@ -72,7 +83,7 @@ func (s State) unanswered(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return &strangerError{s.Dir}
 	}
-	return ErrNotRunning
+	return s.notRunning()
 }
 
 // Connect returns a client of the site in this state directory.
@@ -96,7 +107,7 @@ func (c *Client) call(ctx context.Context, method, path string, v any) error {
 	}
 	resp, err := c.http.Do(r)
 	if errors.Is(err, ErrNotRunning) {
-		return ErrNotRunning
+		return c.state.notRunning()
 	}
 	if e, ok := errors.AsType[*strangerError](err); ok {
 		return e
@@ -160,7 +171,7 @@ func (c *Client) Probe(ctx context.Context, controls []string, emit func(perimet
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := c.http.Do(r)
 	if errors.Is(err, ErrNotRunning) {
-		return ErrNotRunning
+		return c.state.notRunning()
 	}
 	if e, ok := errors.AsType[*strangerError](err); ok {
 		return e

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -17,7 +18,7 @@ func TestUnanswered(t *testing.T) {
 	if errors.Is(err, ErrNotRunning) || !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), s.Dir) {
 		t.Errorf("another user's site: got %v", err)
 	}
-	if err := s.unanswered(os.ErrNotExist); err != ErrNotRunning {
+	if err := s.unanswered(os.ErrNotExist); !errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), "ringwall up "+filepath.Base(s.Dir)) {
 		t.Errorf("no site: got %v, want %v", err, ErrNotRunning)
 	}
 }

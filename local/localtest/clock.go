@@ -5,8 +5,8 @@ package localtest
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -48,11 +48,11 @@ func init() {
 func BuildJumping(t testing.TB, pkg string) string {
 	t.Helper()
 	dir := t.TempDir()
-	goroot := runtime.GOROOT()
-	if goroot == "" {
-		t.Fatal("NOT RUN: the source of package time is not known; set GOROOT")
+	goroot, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal("NOT RUN: asking for the source of package time: ", err)
 	}
-	source := filepath.Join(goroot, "src", "time", "time.go")
+	source := filepath.Join(strings.TrimSpace(string(goroot)), "src", "time", "time.go")
 	b, err := os.ReadFile(source)
 	if err != nil {
 		t.Fatal("NOT RUN: ", err)
