@@ -7,7 +7,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -111,12 +114,24 @@ func upDetached(c *cobra.Command, p *plan.Plan, args []string) error {
 		return fmt.Errorf("starting the supervisor: %w", err)
 	}
 	w.Close()
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(stop)
+	var interrupted atomic.Bool
+	go func() {
+		<-stop
+		interrupted.Store(true)
+		child.Process.Signal(syscall.SIGTERM) // it runs in a session of its own, where the terminal's does not reach it
+	}()
 	notes(c.ErrOrStderr(), p)
 	dec := json.NewDecoder(r)
 	for {
 		var st local.Step
 		if err := dec.Decode(&st); err != nil {
-			return &exitError{exitCode(child.Wait()), fmt.Errorf("the site did not start; what happened is in %s/supervisor.log", s.Logs())}
+			if code := exitCode(child.Wait()); !interrupted.Load() {
+				return &exitError{code, fmt.Errorf("the site did not start; what happened is in %s/supervisor.log", s.Logs())}
+			}
+			return &exitError{ExitFailed, errors.New("the start was interrupted; nothing of the site runs")}
 		}
 		if st.State == "failed" && st.Part == "site" {
 			return &exitError{exitCode(child.Wait()), errors.New(st.Text)}

@@ -73,6 +73,31 @@ func TestInterruptStart(t *testing.T) {
 	s.OK("down")
 }
 
+// Ctrl-C of a start in the background stops it as well.
+func TestInterruptDetachedStart(t *testing.T) {
+	s := board(t)
+	for _, delay := range []time.Duration{50 * time.Millisecond, 400 * time.Millisecond} {
+		c := s.Command("up", "--detach")
+		var out strings.Builder
+		c.Stdout, c.Stderr = &out, &out
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(delay)
+		c.Process.Signal(os.Interrupt)
+		c.Wait()
+		if code := c.ProcessState.ExitCode(); code == 0 && strings.Contains(out.String(), "Try next") {
+			t.Logf("it was up within %v", delay)
+		} else if code != 1 && code != -1 || code == 1 && !strings.Contains(out.String(), "nothing of the site runs") {
+			t.Errorf("Ctrl-C after %v: got %d\n%s", delay, code, &out)
+		}
+		if r := s.Run("status"); r.Code == 0 && !strings.Contains(out.String(), "Try next") {
+			t.Errorf("Ctrl-C after %v: the site runs\n%s", delay, r.Stdout)
+		}
+		s.Run("down")
+	}
+}
+
 // kill -9 at any moment of the first start: the next up works.
 func TestKillFirstStart(t *testing.T) {
 	n := 2

@@ -109,6 +109,7 @@ func TestSiteWordPress(t *testing.T) {
 		// A person with a shell on admin changes a file; fleet's opcode caches never look again.
 		s.wantExec(t, "admin/1", `mkdir -p wp-content/mu-plugins && cat > wp-content/mu-plugins/ours.php <<'END' && echo done
 <?php add_action("wp_footer", function () { echo "<i>changed on admin</i>"; });
+add_action("ringwall_tick", function () { file_put_contents(WP_CONTENT_DIR . "/uploads/tick.txt", "the clock struck"); });
 END`, "done")
 		rolled(t, r, printed)
 		within(t, 15*time.Second, func(ctx context.Context) error { _, err := visitor.See(ctx, "/", "changed on admin"); return err })
@@ -127,6 +128,14 @@ END`, "done")
 		}
 		visit(t)
 	})
+
+	s.wantExec(t, "admin/1", `php -r 'require "wp-load.php"; wp_schedule_single_event(time() - 1, "ringwall_tick");' && echo done`, "done")
+	defer func() { // the site's own clock asks for what is due, once a minute
+		within(t, 90*time.Second, func(ctx context.Context) error {
+			_, err := visitor.See(ctx, "/wp-content/uploads/tick.txt", "the clock struck")
+			return err
+		})
+	}()
 
 	t.Run("fleet cannot write", func(t *testing.T) {
 		for _, line := range []string{"touch wp-content/uploads/x", "echo > wp-config.php", "mv index.php x", "chmod 777 ."} {
