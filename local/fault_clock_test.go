@@ -23,7 +23,7 @@ import (
 // certificate that was made before, and back, to before their beginning. Visitors,
 // whose clocks jump with it, come in all the while.
 func TestClockJump(t *testing.T) {
-	s := boardWith(t, "", "\nnetwork: {rate: {perMinute: 1800, burst: 100}}\n")
+	s := boardWith(t, "", "\nnetwork: {rate: {perMinute: 300, burst: 100}}\n")
 	s.Bin = localtest.BuildJumping(t, "cmd/ringwall")
 	defer localtest.Jump(t, s.Bin, 0)
 	r := s.Up()

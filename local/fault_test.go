@@ -274,8 +274,9 @@ func (l *load) present() {
 // status is the site's own account of itself.
 func status(t *testing.T, s *localtest.Site) (st local.Status) {
 	t.Helper()
-	if err := json.Unmarshal([]byte(s.OK("status", "-o", "json")), &st); err != nil {
-		t.Fatal(err)
+	r := s.Run("status", "-o", "json") // 1 while a part is not well
+	if err := json.Unmarshal([]byte(r.Stdout), &st); err != nil || r.Code > 1 {
+		t.Fatalf("status: %v, exit code %d\n%s\n%s", err, r.Code, r.Stdout, r.Stderr)
 	}
 	return st
 }

@@ -216,6 +216,7 @@ var walls = []wall{
 	{"host/limits-processes", func(_ *plan.Plan, s *sandbox.Spec) { s.Limits.Processes = 1 << 16 }},
 	{"host/limits-memory", func(_ *plan.Plan, s *sandbox.Spec) { s.Limits.Memory = 1 << 42 }},
 	{"host/limits-files", func(_ *plan.Plan, s *sandbox.Spec) { s.Limits.OpenFiles = 1 << 20 }},
+	{"host/limits-scratch", func(_ *plan.Plan, s *sandbox.Spec) { s.TmpMax = 1 << 32 }}, // and the caller leaves its directory unbounded
 	{"host/limits-file-size", func(_ *plan.Plan, s *sandbox.Spec) { s.Limits.FileSize = 1 << 42 }},
 }
 

@@ -128,6 +128,9 @@ func (b *bench) judge(t *testing.T, c *perimeter.Control, s sandbox.Spec) perime
 	var r perimeter.Result
 	in := b.inside
 	in.Tier = string(c.Vantage)
+	if c.ID == "host/limits-scratch" {
+		in.Write = []string{"/tmp"} // what is at /run/app here lies on the disk
+	}
 	boxtest.Run(t, s, trial{c.ID, b.plan, &in}, &r)
 	return r
 }
