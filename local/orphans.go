@@ -62,7 +62,7 @@ func (k *orphanKeeper) start(f func() (*sandbox.Process, error)) (*sandbox.Proce
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.starting--
-	if err == nil {
+	if err == nil && k.boxes != nil { // else a test took the namespace away, and the hub is in one
 		k.boxes[p.PID] = true
 		go k.forget(p)
 	}
