@@ -63,6 +63,7 @@ var commands = []func() *cobra.Command{
 	newInit,
 	newUp,
 	newProbe,
+	newSynth,
 	newStatus,
 	newDown,
 	newLogs,

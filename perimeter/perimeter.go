@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ringwall/ringwall/internal/cfn"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -19,6 +20,11 @@ type Perimeter struct {
 	Name     string     // its directory and its argument on the command line
 	Doc      string     // what it keeps out, in a sentence
 	Controls []*Control // the promises it makes
+
+	// Synth adds what the wall is on AWS to the site's stacks; nil where it has
+	// nothing there. What it must know of other walls it takes by plan's Refs.
+	// Errors of the set itself are collected and need not be returned.
+	Synth func(*plan.Plan, *cfn.Stacks) error
 }
 
 // A Control is one promise, and the way to see that it is kept.

@@ -29,6 +29,7 @@ var (
 	isDBName  = matching(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`, "letters, digits and _, no digit first, 63 at most")
 	isRegion  = matching(`^([a-z]{2,4}(-[a-z]+)+-\d+)?$`, "a region such as eu-central-1")
 	isAccount = matching(`^(\d{12})?$`, "twelve digits")
+	isEmail   = matching(`^([^@\s]+@[^@\s]+\.[^@\s]+)?$`, "an address such as security@example.com")
 	isRooted  = matching(`^/[^\x00-\x20?#]*$`, "a path that starts with /")
 )
 

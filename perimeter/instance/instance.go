@@ -15,4 +15,5 @@ var Perimeter = &perimeter.Perimeter{
 		"On AWS: one security group per tier, with references to other groups in place of " +
 		"addresses.",
 	Controls: controls,
+	Synth:    synth,
 }

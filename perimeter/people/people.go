@@ -14,4 +14,5 @@ var Perimeter = &perimeter.Perimeter{
 		"On AWS: IAM roles with the rights of one tier each, multi-factor conditions on what a " +
 		"person may do, and a trail of who did it.",
 	Controls: controls,
+	Synth:    synth,
 }

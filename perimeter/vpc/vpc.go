@@ -14,4 +14,5 @@ var Perimeter = &perimeter.Perimeter{
 		"On AWS: a VPC with public, private and isolated subnets, network ACLs, endpoints and " +
 		"flow logs.",
 	Controls: controls,
+	Synth:    synth,
 }

@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ringwall/ringwall/internal/durable"
+	"github.com/ringwall/ringwall/synth"
+)
+
+func newSynth() *cobra.Command {
+	var flags planFlags
+	var out, output string
+	c := &cobra.Command{
+		Use:   "synth [site]",
+		Short: "Write the CloudFormation templates of a site",
+		Long: `Write the CloudFormation templates of a site, a file for each stack, named after it.
+
+No account is asked. What only the account knows (the hosted zone's id, the ids of
+prefix lists) is a parameter of the template; ringwall deploy looks it up.
+
+What the configuration says and AWS no longer has, or what is not safe, is replaced;
+each replacement is printed. The same configuration gives the same bytes.`,
+		Args: atMost(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if output != "json" && output != "yaml" {
+				return usage(fmt.Errorf("reading --output: got %q, want json or yaml", output))
+			}
+			if out == "" {
+				return usage(errors.New("writing templates: got no directory, want one in --out"))
+			}
+			p, err := flags.load(args)
+			if err != nil {
+				return err
+			}
+			stacks, notes, err := synth.Build(p)
+			if err != nil {
+				return usage(err)
+			}
+			templates, err := stacks.Templates()
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(out, 0o755); err != nil {
+				return fmt.Errorf("making the directory of the templates: %w", err)
+			}
+			for _, n := range notes {
+				fmt.Fprintln(c.ErrOrStderr(), n)
+			}
+			for _, t := range templates {
+				data := t.JSON()
+				if output == "yaml" {
+					data = t.YAML()
+				}
+				name := filepath.Join(out, t.Name+"."+output)
+				if err := durable.WriteFile(name, data, 0o644); err != nil {
+					return err
+				}
+				fmt.Fprintln(c.OutOrStdout(), name)
+			}
+			return nil
+		},
+	}
+	flags.add(c)
+	c.Flags().StringVar(&out, "out", "", "`directory` that the templates are written to")
+	c.Flags().StringVarP(&output, "output", "o", "json", "`format`: json or yaml")
+	return c
+}
