@@ -31,7 +31,7 @@ var (
 	RefDataKey       = Ref{"people", "DataKey"}       // KMS key of databases, files and secrets, in the site's Region
 	RefLogsKey       = Ref{"people", "LogsKey"}       // KMS key of CloudWatch log groups and of topics, in the site's Region
 	RefAccessLogs    = Ref{"people", "AccessLogs"}    // name of the bucket of access logs: balancers under alb/, buckets under s3/
-	RefTrailLogGroup = Ref{"people", "TrailLogGroup"} // name of the trail's log group, for metric filters
+	RefTrailLogGroup = Ref{"people", "TrailLogGroup"} // name of the trail's log group, for metric filters; only with AWS.AccountBaseline
 	RefAlarmTopic    = Ref{"people", "AlarmTopic"}    // ARN of the topic that alarms go to, in the site's Region
 	RefBackupVault   = Ref{"people", "BackupVault"}   // name
 )
@@ -41,6 +41,16 @@ var (
 func RefRole(tier string) Ref            { return Ref{"people", title(tier) + "Role"} }
 func RefRoleARN(tier string) Ref         { return Ref{"people", title(tier) + "RoleArn"} }
 func RefInstanceProfile(tier string) Ref { return Ref{"people", title(tier) + "InstanceProfile"} }
+
+// RefTierLogs is the name of the log group that a tier's instances may write to.
+func RefTierLogs(tier string) Ref { return Ref{"people", title(tier) + "Logs"} }
+
+// BackupTag is the tag by which the nightly backup finds what it keeps; its value
+// is the site's name.
+const BackupTag = "ringwall:backup"
+
+// TierTag is the tag of an instance that says its tier.
+const TierTag = "ringwall:tier"
 
 // Things of perimeter 1.
 var (

@@ -195,16 +195,18 @@ func (st *Stack) Param(id string, p Parameter) String {
 			if fmt.Sprint(old.Parameter) != fmt.Sprint(p) {
 				st.set.errorf("%s: the parameter %s is added twice, with two meanings", st.Name, id)
 			}
-			return refTo(id)
+			return RefTo(id)
 		}
 	}
 	if st.name(id, "a parameter of "+owner(st.set.wall)) {
 		st.parameters = append(st.parameters, &parameter{id, p})
 	}
-	return refTo(id)
+	return RefTo(id)
 }
 
-func refTo(id string) String { return stringOf(func(*builder) any { return call("Ref", id) }) }
+// RefTo is the Ref of a resource or parameter that is yet to be added, by its
+// logical id. One that is never added fails synthesis.
+func RefTo(id string) String { return stringOf(func(*builder) any { return call("Ref", id) }) }
 
 // Output adds an output: something that a person or a program outside wants to know.
 func (st *Stack) Output(id, description string, v String) {

@@ -14,4 +14,5 @@ var Perimeter = &perimeter.Perimeter{
 		"On AWS: an EFS file system with a policy of its own, an access point per tier, TLS, " +
 		"and no write permission for fleet.",
 	Controls: controls,
+	Synth:    synth,
 }

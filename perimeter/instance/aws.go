@@ -106,7 +106,7 @@ func groupsOf(p *plan.Plan) []group {
 		list = append(list, group{plan.NodeDatabase, "database", plan.RefDatabaseGroup})
 	}
 	if HasKeeper(p) {
-		list = append(list, group{keeper, "function that makes the database's users", plan.RefKeeperGroup})
+		list = append(list, group{keeper, "function that makes users of the database", plan.RefKeeperGroup})
 	}
 	for _, t := range p.Tiers {
 		list = append(list, group{t.Name, "instances of " + t.Name, plan.RefTierGroup(t.Name)})

@@ -34,6 +34,14 @@ func keys(p *plan.Plan, s *cfn.Stacks) {
 			Resource:  cfn.Strs("*"),
 			Condition: cfn.M{"ArnLike": cfn.M{"kms:EncryptionContext:aws:logs:arn": cfn.Sub("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:*")}},
 		},
+		{
+			Sid: "Trails", Principal: cfn.Service("cloudtrail.amazonaws.com"), Action: []string{"kms:GenerateDataKey*", "kms:DescribeKey"}, Resource: cfn.Strs("*"),
+			Condition: cfn.M{"StringEquals": cfn.M{"aws:SourceAccount": cfn.AccountID}},
+		},
+		{
+			Sid: "Alarms", Principal: cfn.Service("cloudwatch.amazonaws.com", "events.amazonaws.com"), Action: []string{"kms:Decrypt", "kms:GenerateDataKey*"}, Resource: cfn.Strs("*"),
+			Condition: cfn.M{"StringEquals": cfn.M{"aws:SourceAccount": cfn.AccountID}},
+		},
 	})
 	s.Provide(plan.RefLogsKey, st, logs.Att("Arn"))
 }
