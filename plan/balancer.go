@@ -21,6 +21,8 @@ const (
 	HeaderSecret  = "X-Ringwall-Origin-Secret"
 	HeaderViewer  = "X-Ringwall-Viewer"
 	HeaderRequest = "X-Request-Id"
+	HeaderTier    = "X-Ringwall-Tier"  // AWS: admin or fleet, decided at the edge by the viewer's address
+	HeaderStore   = "X-Ringwall-Store" // AWS: what a stored answer is for: "public", or one request alone
 )
 
 // HeaderUnreached is set by an instance on a 503 whose request has not reached

@@ -16,6 +16,7 @@ type FPMOptions struct {
 	Socket string            // empty: /run/app/php.sock
 	Run    string            // a private writable directory; empty: /run/app
 	Temp   string            // empty: /tmp
+	Guard  string            // a script that runs in front of every other one (see Guard); empty: none
 	Env    map[string]string // beside the tier's own; never secrets, only where they lie
 }
 
@@ -125,7 +126,7 @@ type setting struct{ key, value string }
 // settings are those of PHP that no script may change.
 func settings(p *plan.Plan, o FPMOptions) []setting {
 	body := max(p.Edge.MaxBody, p.Edge.MaxUpload, 8<<20)
-	return []setting{
+	list := []setting{
 		{"display_errors", "off"},
 		{"display_startup_errors", "off"},
 		{"log_errors", "on"}, // to the web server's Report
@@ -142,6 +143,10 @@ func settings(p *plan.Plan, o FPMOptions) []setting {
 		{"upload_max_filesize", fmt.Sprint(body)},
 		{"max_execution_time", "120"},
 	}
+	if o.Guard != "" {
+		list = append(list, setting{"auto_prepend_file", o.Guard})
+	}
+	return list
 }
 
 func envName(k string) bool {
