@@ -3,19 +3,29 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+
+	"github.com/ringwall/ringwall/internal/schema"
 )
 
-// holds are the kinds of resource whose end is the end of data, or of the key to it.
-// Kinds that a newer schema marks as stateful are added by Stateful.
-var holds = map[string]bool{
-	"AWS::RDS::DBInstance": true, "AWS::RDS::DBCluster": true, "AWS::EFS::FileSystem": true, "AWS::S3::Bucket": true,
-	"AWS::KMS::Key": true, "AWS::SecretsManager::Secret": true, "AWS::DynamoDB::Table": true, "AWS::DynamoDB::GlobalTable": true,
-	"AWS::Backup::BackupVault": true, "AWS::Logs::LogGroup": true, "AWS::EC2::Volume": true, "AWS::SQS::Queue": true,
-	"AWS::ElastiCache::ReplicationGroup": true, "AWS::Cognito::UserPool": true, "AWS::Route53::HostedZone": true,
+// alsoHold are kinds that the schema does not mark as stateful and whose end is the
+// end of data all the same, or of the key to it.
+var alsoHold = map[string]bool{
+	"AWS::KMS::Key": true, "AWS::SecretsManager::Secret": true, "AWS::Backup::BackupVault": true, "AWS::Logs::LogGroup": true,
+	"AWS::EC2::Volume": true, "AWS::Route53::HostedZone": true, "AWS::Cognito::UserPool": true,
+}
+
+// holds says whether a kind of resource holds what cannot be made again.
+func holds(kind string) bool {
+	if alsoHold[kind] {
+		return true
+	}
+	r := schema.Lookup(kind)
+	return r != nil && r.Stateful
 }
 
 // losses lists what a change set would lose, by CloudFormation's own reckoning.
@@ -23,7 +33,7 @@ func losses(s *Stack, set *changeSet) []Loss {
 	var all []Loss
 	for _, c := range set.changes {
 		kind := aws.ToString(c.ResourceType)
-		if !holds[kind] {
+		if !holds(kind) {
 			continue
 		}
 		l := Loss{Stack: s.Name, Resource: aws.ToString(c.LogicalResourceId), Type: kind}
@@ -58,16 +68,46 @@ func because(c types.ResourceChange) string {
 	return ", because " + strings.Join(names, ", ") + " changes"
 }
 
-// approve asks before data is lost.
-func (r *run) approve(ctx context.Context, s *Stack, set *changeSet) error {
-	all := losses(s, set)
+// approve asks before data is lost, once for each loss.
+func (r *run) approve(ctx context.Context, all []Loss) error {
+	r.mu.Lock()
+	all = slices.DeleteFunc(all, func(l Loss) bool { return r.approved[l.Stack+"/"+l.Resource] })
+	r.mu.Unlock()
 	if len(all) == 0 {
 		return nil
 	}
-	if r.opt.Approve != nil {
-		return r.opt.Approve(ctx, all)
+	if r.opt.Approve == nil {
+		return &NotApproved{all}
 	}
-	return &NotApproved{all}
+	r.asking.Lock() // stacks are done at the same time; a person is asked one thing at a time
+	defer r.asking.Unlock()
+	if err := r.opt.Approve(ctx, all); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range all {
+		r.approved[l.Stack+"/"+l.Resource] = true
+	}
+	return nil
+}
+
+// foresee asks for all losses that the templates show before anything is changed.
+// The change sets, which know more, are asked about as they come.
+func (r *run) foresee(ctx context.Context) error {
+	all, err := r.proposals(ctx, r.site)
+	if err != nil {
+		return err
+	}
+	var lost []Loss
+	for _, p := range all {
+		for _, ch := range p.Changes {
+			if ch.Loss != "" {
+				lost = append(lost, Loss{p.Stack, ch.Resource, ch.Type, ch.Loss})
+			}
+		}
+	}
+	return r.approve(ctx, lost)
 }
 
 // NotApproved lists what would be lost. It is ErrApproval.
@@ -78,7 +118,7 @@ func (e *NotApproved) Error() string {
 	for _, l := range e.Losses {
 		all = append(all, fmt.Sprintf("%s in %s (%s) %s", l.Resource, l.Stack, l.Type, l.What))
 	}
-	return strings.Join(all, "; ") + "; nothing of this stack was changed; run it again with --yes if that is meant"
+	return strings.Join(all, "; ") + "; run it again with --yes if that is meant"
 }
 
 // Is says that it waits for approval.

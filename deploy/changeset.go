@@ -258,27 +258,20 @@ func tagValue(s string) string {
 }
 
 // parameters are what a change set is made with: what is set, what other stacks put
-// out, and the former value of what is not said.
-func (r *run) parameters(s *Stack, cur *types.Stack) ([]types.Parameter, error) {
-	var t struct {
-		Parameters map[string]struct {
-			Type        string
-			Description string
-			Default     json.RawMessage
-		}
+// out, and the former value of what is not said. A value that was only the default
+// of its time gives way to the default of today.
+func (r *run) parameters(ctx context.Context, s *Stack, cur *types.Stack) ([]types.Parameter, error) {
+	have, err := declared(s)
+	if err != nil || len(have) == 0 {
+		return nil, err
 	}
-	if err := json.Unmarshal(s.Template, &t); err != nil {
-		return nil, fmt.Errorf("reading the template of %s: %w", s.Name, err)
-	}
-	former := map[string]bool{}
-	if cur != nil {
-		for _, p := range cur.Parameters {
-			former[aws.ToString(p.ParameterKey)] = true
-		}
+	former, err := r.given(ctx, s, cur)
+	if err != nil {
+		return nil, err
 	}
 	var out []types.Parameter
 	var missing []string
-	for _, k := range slices.Sorted(maps.Keys(t.Parameters)) {
+	for _, k := range slices.Sorted(maps.Keys(have)) {
 		p := types.Parameter{ParameterKey: aws.String(k)}
 		if o, ok := s.From[k]; ok {
 			v, ok := r.output(o)
@@ -290,10 +283,10 @@ func (r *run) parameters(s *Stack, cur *types.Stack) ([]types.Parameter, error) 
 			p.ParameterValue = &v
 		} else if former[k] {
 			p.UsePreviousValue = aws.Bool(true)
-		} else if t.Parameters[k].Default != nil {
+		} else if have[k].Default != nil {
 			continue
 		} else {
-			missing = append(missing, fmt.Sprintf("%s (%s)", k, t.Parameters[k].Description))
+			missing = append(missing, fmt.Sprintf("%s (%s)", k, have[k].Description))
 			continue
 		}
 		out = append(out, p)
@@ -302,6 +295,29 @@ func (r *run) parameters(s *Stack, cur *types.Stack) ([]types.Parameter, error) 
 		return nil, fmt.Errorf("filling the parameters of %s: got no value for %s; give each as --parameter NAME=VALUE", s.Name, strings.Join(missing, ", "))
 	}
 	return out, nil
+}
+
+// given says which parameters of a deployed stack somebody gave a value.
+func (c *Client) given(ctx context.Context, s *Stack, cur *types.Stack) (map[string]bool, error) {
+	if cur == nil || len(cur.Parameters) == 0 || cur.StackStatus == types.StackStatusReviewInProgress {
+		return nil, nil
+	}
+	b, err := c.deployed(ctx, s.Region, aws.ToString(cur.StackId))
+	if err != nil {
+		return nil, err
+	}
+	t, err := parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("reading the deployed template of %s: %w", s.Name, err)
+	}
+	all := map[string]bool{}
+	for _, p := range cur.Parameters {
+		k, v := aws.ToString(p.ParameterKey), aws.ToString(p.ParameterValue)
+		if strings.Trim(string(t.Parameters[k].Default), `"`) != v {
+			all[k] = true
+		}
+	}
+	return all, nil
 }
 
 // output is a value that a stack of this run put out.

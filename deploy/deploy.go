@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -25,7 +26,8 @@ type Stack struct {
 	From         map[string]Output // parameters that another stack's output fills, in any Region
 	After        []string          // stacks that must be there first, besides those of From
 	Tags         map[string]string
-	Protect      bool // termination protection
+	Protect      bool              // termination protection
+	Lookups      map[string]string // how a parameter that nobody gives is found in the account: cfn.Parameter.Lookup
 }
 
 // An Output names one output of one stack.
@@ -91,10 +93,23 @@ type run struct {
 	opt  Options
 	undo bool // a Destroy
 
+	asking  sync.Mutex // held while somebody is asked
 	making  sync.Mutex // held while the bucket for templates is made
 	mu      sync.Mutex
 	result  Result
 	started time.Time
+
+	approved map[string]bool // losses, by stack/resource
+}
+
+func (c *Client) newRun(site Site, opt Options) *run {
+	r := &run{Client: c, site: site, opt: opt, started: time.Now(), approved: map[string]bool{}}
+	r.site.Stacks = slices.Clone(site.Stacks)
+	for i := range r.site.Stacks {
+		r.site.Stacks[i].Parameters = maps.Clone(r.site.Stacks[i].Parameters)
+	}
+	r.result.Outputs = map[string]map[string]string{}
+	return r
 }
 
 func (r *run) tell(e Event) {
@@ -116,8 +131,7 @@ func (r *run) tellLocked(e Event) {
 // been started is cleaned away, what CloudFormation has begun goes on without this
 // program, and the error, an *Interrupted, says so: the next Deploy takes it up.
 func (c *Client) Deploy(ctx context.Context, site Site, opt Options) (*Result, error) {
-	r := &run{Client: c, site: site, opt: opt, started: time.Now()}
-	r.result.Outputs = map[string]map[string]string{}
+	r := c.newRun(site, opt)
 	if err := site.validate(); err != nil {
 		return nil, err
 	}
@@ -127,6 +141,12 @@ func (c *Client) Deploy(ctx context.Context, site Site, opt Options) (*Result, e
 		}
 	}
 	if err := c.identify(ctx, site.Account); err != nil {
+		return nil, err
+	}
+	if err := c.lookups(ctx, &r.site); err != nil {
+		return nil, err
+	}
+	if err := r.foresee(ctx); err != nil {
 		return nil, err
 	}
 	if err := r.settings(ctx); err != nil {

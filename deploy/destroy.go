@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -84,13 +83,8 @@ func (c *Client) doom(ctx context.Context, s *Stack, cur *types.Stack) (*Doomed,
 	if err != nil {
 		return nil, err
 	}
-	var t struct {
-		Resources map[string]struct {
-			DeletionPolicy string
-			Properties     map[string]any
-		}
-	}
-	if err := json.Unmarshal(body, &t); err != nil {
+	t, err := parse(body)
+	if err != nil {
 		return nil, fmt.Errorf("reading the deployed template of %s: %w", s.Name, err)
 	}
 	for _, id := range slices.Sorted(maps.Keys(have)) {
@@ -109,7 +103,7 @@ func (c *Client) doom(ctx context.Context, s *Stack, cur *types.Stack) (*Doomed,
 			d.Snapshots = append(d.Snapshots, what)
 		}
 		for _, k := range []string{"DeletionProtection", "DeletionProtectionEnabled"} {
-			if fmt.Sprint(decl.Properties[k]) == "true" {
+			if strings.Trim(string(decl.Properties[k]), `"`) == "true" {
 				d.Protected = append(d.Protected, "deletion protection of "+what)
 			}
 		}
@@ -150,8 +144,8 @@ type DestroyOptions struct {
 // made, then puts the account's settings back. Before anything is deleted it looks
 // for what is protected. The result's Doomed say what stays.
 func (c *Client) Destroy(ctx context.Context, site Site, opt DestroyOptions) ([]Doomed, error) {
-	r := &run{Client: c, site: site, undo: true, opt: Options{Progress: opt.Progress, Parallel: opt.Parallel}, started: time.Now()}
-	r.result.Outputs = map[string]map[string]string{}
+	r := c.newRun(site, Options{Progress: opt.Progress, Parallel: opt.Parallel})
+	r.undo = true
 	doomed, err := c.Doom(ctx, site)
 	if err != nil {
 		return nil, err

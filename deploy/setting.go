@@ -136,10 +136,6 @@ func readPassword(ctx context.Context, c *Client, _ string) (string, error) {
 		return "", err
 	}
 	var x struct {
-		Fields []struct {
-			XMLName xml.Name
-			Value   string `xml:",chardata"`
-		} `xml:"GetAccountPasswordPolicyResult>PasswordPolicy>any"`
 		Policy struct {
 			Any []struct {
 				XMLName xml.Name

@@ -172,7 +172,7 @@ func (r *run) ship(ctx context.Context, s *Stack) error {
 			return fail(err)
 		}
 	}
-	params, err := r.parameters(s, cur)
+	params, err := r.parameters(ctx, s, cur)
 	if err != nil {
 		return fail(err)
 	}
@@ -188,7 +188,7 @@ func (r *run) ship(ctx context.Context, s *Stack) error {
 	if err != nil {
 		return fail(err)
 	}
-	if err := r.approve(ctx, s, set); err != nil {
+	if err := r.approve(ctx, losses(s, set)); err != nil {
 		return fail(errors.Join(err, r.discard(ctx, s, set)))
 	}
 	if ctx.Err() != nil {

@@ -118,7 +118,7 @@ func (r *run) small(ctx context.Context, s *Stack) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	params, err := r.parameters(s, cur)
+	params, err := r.parameters(ctx, s, cur)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package fakecfn
 import (
 	"encoding/json"
 	"encoding/xml"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,10 +15,8 @@ type account struct {
 	ebs      map[string]bool   // encryption by default, by Region
 	block    *PublicAccessBlock
 	password map[string]string // the password policy; nil: none
-	commands map[string]string // SSM: output by command id
 	zones    map[string]string // Route 53: id by name
-	prefixes map[string]string // EC2: prefix list id by Region
-	groups   map[string]int    // rules in the default security group, by VPC
+	prefixes map[string]string // EC2: prefix list id by Region/name
 }
 
 // PublicAccessBlock is S3's setting for an account.
@@ -30,8 +29,8 @@ type PublicAccessBlock struct {
 }
 
 func (a *account) init() {
-	a.objects, a.ebs, a.commands = map[string][]byte{}, map[string]bool{}, map[string]string{}
-	a.zones, a.prefixes, a.groups = map[string]string{}, map[string]string{}, map[string]int{}
+	a.objects, a.ebs = map[string][]byte{}, map[string]bool{}
+	a.zones, a.prefixes = map[string]string{}, map[string]string{}
 }
 
 func (a *account) holds(bucket string) bool {
@@ -55,6 +54,8 @@ func (s *Server) other(q Request, r *http.Request) (any, *Error) {
 		return s.ec2(q)
 	case "iam":
 		return s.iam(q)
+	case "route53":
+		return a.route53(r)
 	case "s3":
 		if strings.HasPrefix(r.URL.Path, "/v20180820/configuration/publicAccessBlock") {
 			return a.accessBlock(q, r)
@@ -136,6 +137,13 @@ func (s *Server) ec2(q Request) (any, *Error) {
 		a.ebs[q.Region] = false
 		return state()
 	}
+	if q.Action == "DescribeManagedPrefixLists" {
+		name, items := q.Params.Get("Filter.1.Value.1"), ""
+		if id := a.prefixes[q.Region+"/"+name]; id != "" {
+			items = "<item><prefixListId>" + id + "</prefixListId><prefixListName>" + name + "</prefixListName></item>"
+		}
+		return flat("<prefixListSet>" + items + "</prefixListSet>")
+	}
 	return nil, &Error{Code: "InvalidAction", Message: "The action " + q.Action + " is not valid for this web service."}
 }
 
@@ -164,6 +172,47 @@ func (s *Server) iam(q Request) (any, *Error) {
 		return nil, nil
 	}
 	return nil, &Error{Code: "InvalidAction", Message: q.Action}
+}
+
+// route53 lists hosted zones from a name on, in the order of their labels from the
+// right, as Route 53 does.
+func (a *account) route53(r *http.Request) (any, *Error) {
+	if r.URL.Path != "/2013-04-01/hostedzonesbyname" {
+		return nil, &Error{Status: 404, Code: "NotFound"}
+	}
+	backwards := func(s string) string {
+		l := strings.Split(s, ".")
+		slices.Reverse(l)
+		return strings.Join(l, ".")
+	}
+	names := slices.SortedFunc(maps.Keys(a.zones), func(x, y string) int { return strings.Compare(backwards(x), backwards(y)) })
+	type zone struct{ Id, Name string }
+	var list struct {
+		XMLName     xml.Name `xml:"ListHostedZonesByNameResponse"`
+		HostedZones []zone   `xml:"HostedZones>HostedZone"`
+	}
+	from := backwards(r.URL.Query().Get("dnsname"))
+	for _, n := range names {
+		if backwards(n) >= from {
+			list.HostedZones = append(list.HostedZones, zone{"/hostedzone/" + a.zones[n], n})
+		}
+	}
+	b, _ := xml.Marshal(list)
+	return rawReply{contentType: "text/xml", body: b}, nil
+}
+
+// AddZone adds a public hosted zone; its name ends in a dot.
+func (s *Server) AddZone(name, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.account.zones[name] = id
+}
+
+// AddPrefixList adds a managed prefix list to a Region.
+func (s *Server) AddPrefixList(region, name, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.account.prefixes[region+"/"+name] = id
 }
 
 // AccountState is what a test may ask about the account, or set beforehand.

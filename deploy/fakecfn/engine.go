@@ -48,6 +48,8 @@ func (s *Server) do(st *stack, logical, action string) error {
 func (s *Server) apply(st *stack, c *changeSet) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	st.applying = true
+	defer func() { st.applying = false }()
 	create := c.kind == "CREATE"
 	var failed []string
 	replaced := map[string]*resource{}
@@ -121,6 +123,9 @@ func (s *Server) apply(st *stack, c *changeSet) bool {
 		}
 		for _, f := range batch {
 			f()
+		}
+		if st.status == "DELETE_IN_PROGRESS" {
+			return false // DeleteStack was called meanwhile, and takes over
 		}
 		if st.cancelled && len(failed) == 0 {
 			failed = []string{"none: the update was cancelled"}
@@ -310,6 +315,11 @@ func (s *Server) resolveOutputs(st *stack) ([]output, error) {
 func (s *Server) erase(st *stack, retain []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for st.applying && s.ctx.Err() == nil {
+		s.mu.Unlock()
+		time.Sleep(time.Millisecond)
+		s.mu.Lock()
+	}
 	for _, o := range st.outputs {
 		if o.export != "" {
 			if by := s.importer(st.region, o.export); by != "" && by != st.name {

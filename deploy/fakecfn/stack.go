@@ -21,6 +21,7 @@ type stack struct {
 	sets              []*changeSet
 	protected         bool
 	cancelled         bool     // CancelUpdateStack was called
+	applying          bool     // a change set is being executed
 	before            *version // what a rollback goes back to
 	detections        map[string]string
 	drifted           bool // a detection has found drift
