@@ -64,6 +64,7 @@ var commands = []func() *cobra.Command{
 	newUp,
 	newProbe,
 	newSynth,
+	newCheck,
 	newStatus,
 	newDown,
 	newLogs,

@@ -27,7 +27,8 @@ type Perimeter struct {
 	Synth func(*plan.Plan, *cfn.Stacks) error
 }
 
-// A Control is one promise, and the way to see that it is kept.
+// A Control is one promise, and the ways to see that it is kept: a Probe of what
+// runs, a Check of what will be built, or both.
 type Control struct {
 	ID        string // perimeter/name: edge/origin-secret
 	Doc       string // the promise, in a sentence
@@ -49,6 +50,15 @@ type Control struct {
 	// for what it did and Target.Broken for what came through. An error means
 	// that the control could not be judged; so does a probe that tried nothing.
 	Probe func(context.Context, *Target) error
+
+	// Check reads templates. It calls Pass.Tried for what it looked at, and
+	// Pass.Broken, Unknown or Absent for what it found. An error means that the
+	// control could not be judged; so does a check that looked at nothing.
+	Check func(*Pass) error
+
+	// Meets are the ids of what others wrote that the promise answers: "INV-01",
+	// "CIS 5.1" (CIS AWS Foundations 1.5.0).
+	Meets []string
 }
 
 // For says whether the control is one of a site's promises.
@@ -67,6 +77,7 @@ const (
 	InAdmin    Vantage = "admin"    // inside the admin instance's walls
 	InDatabase Vantage = "database" // inside the database's network
 	Machine    Vantage = "machine"  // on the machine, as the site's owner
+	Template   Vantage = "template" // nowhere: what will be built is read
 )
 
 // Verdict says whether a promise is kept.
@@ -108,6 +119,8 @@ type Result struct {
 	Error     string   `json:"error,omitempty"`    // why it is unknown
 	InProcess bool     `json:"in_process,omitempty"`
 	Millis    int64    `json:"ms"`
+
+	Findings []Finding `json:"findings,omitempty"` // of a check: each place
 }
 
 // Judge runs one control's probe against a target and returns its verdict.
