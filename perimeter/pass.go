@@ -120,6 +120,7 @@ func Check(number int, c *Control, passes []*Pass, all bool) (r Result, applies 
 	defer func() { r.Millis = time.Since(start).Milliseconds() }()
 	var worst []Verdict
 	var found []Finding
+	var seen []int // by finding: in how many passes
 	for i, p := range passes {
 		q, why := c.check(p)
 		if q.absent != "" && why == "" && len(q.findings) == 0 {
@@ -145,15 +146,24 @@ func Check(number int, c *Control, passes []*Pass, all bool) (r Result, applies 
 		}
 		for _, f := range q.findings {
 			f.Under = under(p, i, len(passes))
-			if !slices.ContainsFunc(found, func(g Finding) bool {
-				return g.Words == f.Words && g.File == f.File && g.Line == f.Line && g.Column == f.Column && rankOf(g.Verdict) <= rankOf(f.Verdict)
-			}) {
-				found = append(found, f)
+			k := slices.IndexFunc(found, func(g Finding) bool { return g.same(f) })
+			if k < 0 {
+				found, seen = append(found, f), append(seen, 1)
+				continue
+			}
+			seen[k]++
+			if rankOf(f.Verdict) < rankOf(found[k].Verdict) {
+				found[k].Verdict = f.Verdict
 			}
 		}
 	}
 	if !applies {
 		return r, false
+	}
+	for i := range found {
+		if seen[i] >= len(passes) {
+			found[i].Under = "" // it is so whatever the parameters are
+		}
 	}
 	r.Verdict = Held
 	everywhere := !slices.ContainsFunc(worst, func(v Verdict) bool { return v != Broken })
@@ -187,6 +197,11 @@ func Check(number int, c *Control, passes []*Pass, all bool) (r Result, applies 
 	}
 	r.Findings = found
 	return r, true
+}
+
+// same says whether two findings are one, seen in two worlds.
+func (f Finding) same(g Finding) bool {
+	return f.Words == g.Words && f.File == g.File && f.Line == g.Line && f.Column == g.Column && f.Resource == g.Resource
 }
 
 func rankOf(v Verdict) int {

@@ -120,7 +120,8 @@ type Result struct {
 	InProcess bool     `json:"in_process,omitempty"`
 	Millis    int64    `json:"ms"`
 
-	Findings []Finding `json:"findings,omitempty"` // of a check: each place
+	Findings   []Finding `json:"findings,omitempty"`   // of a check: each place
+	Suppressed []Finding `json:"suppressed,omitempty"` // places that somebody answers for
 }
 
 // Judge runs one control's probe against a target and returns its verdict.

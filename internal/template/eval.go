@@ -221,10 +221,7 @@ func (w *World) ref(st *Stack, pos Pos, name string) *Value {
 	case "AWS::StackName":
 		return text(pos, st.Name)
 	case "AWS::Region":
-		if w.Set.Region != "" {
-			return text(pos, w.Set.Region)
-		}
-		return text(pos, Pseudo("Region"))
+		return text(pos, w.Region(st))
 	case "AWS::AccountId", "AWS::StackId", "AWS::NotificationARNs":
 		return text(pos, Pseudo(strings.TrimPrefix(name, "AWS::")))
 	}

@@ -15,6 +15,8 @@ type World struct {
 	// Default: the parameters have their default values, and nothing else had to
 	// be decided.
 	Default bool
+	// Notes are what the world takes for granted.
+	Notes []string
 	// Decided is what was chosen, in words: "Env=prod". Empty: nothing had to be.
 	Decided []string
 
@@ -343,12 +345,4 @@ func (w *World) decide(what string) {
 	if !slices.Contains(w.Decided, what) {
 		w.Decided = append(w.Decided, what)
 	}
-}
-
-// Region is the Region of a stack as a text; a token where it is not known.
-func (w *World) Region(st *Stack) string {
-	if w.Set.Region != "" {
-		return w.Set.Region
-	}
-	return Pseudo("Region")
 }
