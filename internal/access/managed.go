@@ -8,9 +8,10 @@ import (
 	"github.com/ringwall/ringwall/internal/template"
 )
 
-// ManagedDate is the day on which managed.json was copied from AWS's published
-// policy documents. A policy that is not in it is unknown.
-const ManagedDate = "2026-11-22"
+// ManagedDate is the day of the documents in managed.json, which are AWS's own as
+// github.com/zoph-io/MAMIP keeps them. Of long policies, actions that only read,
+// and that no check asks about, are left out. A policy that is not in it is unknown.
+const ManagedDate = "2026-03-07"
 
 //go:embed managed.json
 var managedJSON []byte
@@ -48,8 +49,7 @@ func managed(name string, pos template.Pos) ([]*Statement, bool) {
 		}
 		for op, keys := range x.Condition {
 			for k, vs := range keys {
-				c := Condition{Operator: lower(op), Key: lower(k), Values: vs}
-				s.Conditions = append(s.Conditions, c)
+				s.Conditions = append(s.Conditions, newCondition(op, k, vs))
 			}
 		}
 		out = append(out, s)

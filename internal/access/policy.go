@@ -43,7 +43,6 @@ type Condition struct {
 	ForAll   bool // ForAllValues
 	Key      string
 	Values   []string
-	Unsure   string
 }
 
 // statements reads a policy document.
@@ -76,7 +75,7 @@ func (m *Model) statements(doc *template.Value, policy string, pos template.Pos)
 		} else if c != nil {
 			for _, op := range c.Fields {
 				for _, k := range op.Value.Fields {
-					s.Conditions = append(s.Conditions, m.condition(op.Name, k.Name, k.Value))
+					s.Conditions = append(s.Conditions, newCondition(op.Name, k.Name, m.texts(k.Value, false)))
 				}
 			}
 		}
@@ -138,8 +137,8 @@ func (m *Model) who(v *template.Value) []Who {
 	return out
 }
 
-func (m *Model) condition(op, key string, v *template.Value) Condition {
-	c := Condition{Operator: lower(op), Key: lower(key), Values: m.texts(v, false)}
+func newCondition(op, key string, values []string) Condition {
+	c := Condition{Operator: lower(op), Key: lower(key), Values: values}
 	if i := strings.IndexByte(c.Operator, ':'); i >= 0 {
 		c.ForAll = c.Operator[:i] == "forallvalues"
 		c.Operator = c.Operator[i+1:]

@@ -23,13 +23,6 @@ var checks = []*perimeter.Control{
 // nfs is the port of EFS.
 const nfs = 2049
 
-// Actions of the EFS client (EFS guide, IAM for NFS clients).
-const (
-	clientMount = "elasticfilesystem:ClientMount"
-	clientWrite = "elasticfilesystem:ClientWrite"
-	clientRoot  = "elasticfilesystem:ClientRootAccess"
-)
-
 func checkFleetWrite(p *perimeter.Pass) error {
 	systems := p.World.OfType("AWS::EFS::FileSystem")
 	if len(systems) == 0 {
