@@ -179,7 +179,8 @@ func (r *run) sweep(ctx context.Context, s *Stack, cur *types.Stack) error {
 		return err
 	}
 	for _, c := range all {
-		if strings.HasPrefix(aws.ToString(c.ChangeSetName), prefix) && c.ExecutionStatus != types.ExecutionStatusExecuteInProgress {
+		waits := c.ExecutionStatus == types.ExecutionStatusAvailable || c.ExecutionStatus == types.ExecutionStatusUnavailable
+		if strings.HasPrefix(aws.ToString(c.ChangeSetName), prefix) && waits {
 			if _, err := r.in(s.Region).DeleteChangeSet(ctx, &cloudformation.DeleteChangeSetInput{ChangeSetName: c.ChangeSetId}); err != nil {
 				return plain("deleting a change set that an earlier run left in "+s.Name, err)
 			}
