@@ -72,6 +72,8 @@ func run(ctx context.Context, s *settings, only []string, out io.Writer) error {
 			return err
 		}
 		defer os.RemoveAll(dir)
+	} else if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
 	}
 	templates, variants, err := s.templates(dir)
 	if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +19,7 @@ func (s *settings) templates(dir string) ([]*template, []string, error) {
 	if s.dir != "" {
 		return given(s.dir, s.region)
 	}
-	return nil, nil, fmt.Errorf("NOT RUN: there is no synth")
+	return matrix(dir)
 }
 
 // given returns the templates of a directory.
