@@ -65,6 +65,7 @@ var commands = []func() *cobra.Command{
 	newProbe,
 	newSynth,
 	newCheck,
+	newDiff,
 	newStatus,
 	newDown,
 	newLogs,
