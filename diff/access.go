@@ -24,6 +24,7 @@ type statement struct {
 
 	at   *template.Resource // where it was found
 	prop string
+	pos  template.Pos
 }
 
 // A field is a list of patterns, or everything but a list.
@@ -138,7 +139,15 @@ func (c *comparison) access() {
 func (c *comparison) grant(rule string, s statement, before, after, words string) {
 	r := c.either(s.at.Key())
 	c.covered[[2]string{s.at.Key(), s.prop}] = true
-	c.add(rule, r, Change{Path: s.prop, Before: before, After: after, Words: words})
+	c.add(rule, r, Change{Path: s.prop, Before: before, After: after, Words: words, Place: placed(s.pos, s.at)})
+}
+
+// placed is where something was written, or else its resource was.
+func placed(pos template.Pos, r *template.Resource) string {
+	if pos.IsZero() {
+		pos = r.Pos
+	}
+	return pos.String()
 }
 
 // collect finds every statement. It returns, by resource and property, the reason
@@ -163,7 +172,7 @@ func (c *comparison) collect(rs map[string]*template.Resource, into map[string]s
 				for _, holder := range c.holders(r, p) {
 					for _, st := range statements(doc) {
 						s := readStatement(st, holder)
-						s.at, s.prop = r, p
+						s.at, s.prop, s.pos = r, p, st.Pos
 						into[s.id()] = s
 						if why := st.Deep(); why != "" {
 							unread[key+"\t"+p] += why + canon(st)

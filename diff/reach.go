@@ -24,6 +24,7 @@ type way struct {
 
 	at   *template.Resource
 	prop string
+	pos  template.Pos
 }
 
 func (w way) id() string {
@@ -119,7 +120,7 @@ func (c *comparison) way(rule string, w way, before, after, words string) {
 			c.covered[[2]string{w.at.Key(), p}] = true
 		}
 	}
-	c.add(rule, c.either(w.at.Key()), Change{Path: path, Before: before, After: after, Words: words})
+	c.add(rule, c.either(w.at.Key()), Change{Path: path, Before: before, After: after, Words: words, Place: placed(w.pos, w.at)})
 }
 
 // ways finds everything that lets traffic pass.
@@ -175,7 +176,7 @@ func protocol(v *template.Value) string {
 }
 
 func rule(r *template.Resource, prop, kind, owner string, v *template.Value) way {
-	w := way{kind: kind, owner: owner, protocol: protocol(v.Get("IpProtocol")), from: -1, to: -1, at: r, prop: prop}
+	w := way{kind: kind, owner: owner, protocol: protocol(v.Get("IpProtocol")), from: -1, to: -1, at: r, prop: prop, pos: v.Place(r.Pos)}
 	if w.protocol != "-1" {
 		w.from, w.to = ports(v.Get("FromPort"), v.Get("ToPort"))
 	}
