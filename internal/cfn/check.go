@@ -248,19 +248,24 @@ func (c *checker) function(fn string, arg any, t *schema.Type, p *schema.Propert
 			c.errorf("got %s, want %s", fn, t.Kind)
 			return
 		}
-		c.target(fn, arg, p)
+		c.target(arg, p)
 	}
 	c.any(object{{fn, arg}})
 }
 
-// target checks that a reference goes to a kind of resource that the property takes.
-func (c *checker) target(fn string, arg any, p *schema.Property) {
-	if p == nil || len(p.RefersTo) == 0 {
+// target checks that a reference goes to a kind of resource that the property
+// takes. The specification's list of kinds is not complete where there are many, and
+// an attribute with a dot belongs to something within the resource.
+func (c *checker) target(arg any, p *schema.Property) {
+	if p == nil || len(p.RefersTo) == 0 || len(p.RefersTo) > 4 {
 		return
 	}
 	name, _ := arg.(string)
 	if list, ok := arg.([]any); ok && len(list) == 2 {
 		name, _ = list[0].(string)
+		if att, _ := list[1].(string); strings.Contains(att, ".") {
+			return
+		}
 	}
 	r, ok := c.resources.get(name)
 	if !ok {

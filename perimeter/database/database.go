@@ -14,4 +14,5 @@ var Perimeter = &perimeter.Perimeter{
 		"On AWS: RDS or Aurora in isolated subnets, one user per tier with the same grants, and " +
 		"TLS forced.",
 	Controls: controls,
+	Synth:    synth,
 }
