@@ -2,8 +2,8 @@ package cfn
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ringwall/ringwall/internal/schema"
@@ -22,13 +22,15 @@ const (
 type checker struct {
 	stack                         *Stack
 	params, conditions, resources object
-	at                            string
+	at                            string              // resource, condition or output
+	path                          []string            // within it
 	edges                         map[string][]string // resource → those it refers to
 	from                          string
 }
 
 func (c *checker) errorf(format string, args ...any) {
-	c.stack.set.errorf("%s: %s: %s", c.stack.Name, c.at, fmt.Sprintf(format, args...))
+	at := strings.Join(append([]string{c.at}, c.path...), ".")
+	c.stack.set.errorf("%s: %s: %s", c.stack.Name, at, fmt.Sprintf(format, args...))
 }
 
 func (c *checker) run(body object) {
@@ -92,10 +94,9 @@ func (c *checker) run(body object) {
 
 // inside runs f for a part of the present place.
 func (c *checker) inside(part string, f func()) {
-	old := c.at
-	c.at += "." + part
+	c.path = append(c.path, part)
 	f()
-	c.at = old
+	c.path = c.path[:len(c.path)-1]
 }
 
 func (c *checker) object(o object, props map[string]*schema.Property) {
@@ -168,7 +169,7 @@ func (c *checker) value(v any, t *schema.Type, p *schema.Property) {
 			return
 		}
 		for i, x := range list {
-			c.inside(fmt.Sprint(i), func() { c.value(x, t.Elem, p) })
+			c.inside(strconv.Itoa(i), func() { c.value(x, t.Elem, p) })
 		}
 	case schema.Map:
 		o, ok := v.(object)
@@ -291,7 +292,7 @@ func (c *checker) any(v any) {
 	switch v := v.(type) {
 	case []any:
 		for i, x := range v {
-			c.inside(fmt.Sprint(i), func() { c.any(x) })
+			c.inside(strconv.Itoa(i), func() { c.any(x) })
 		}
 	case object:
 		if fn, arg, ok := intrinsic(v); ok {
@@ -304,7 +305,21 @@ func (c *checker) any(v any) {
 	}
 }
 
-var placeholder = regexp.MustCompile(`\$\{([^}!][^}]*)\}`)
+// placeholders are the names in ${} of a Fn::Sub; ${!x} is text.
+func placeholders(format string) []string {
+	var out []string
+	for {
+		_, rest, ok := strings.Cut(format, "${")
+		name, after, closed := strings.Cut(rest, "}")
+		if !ok || !closed {
+			return out
+		}
+		if name != "" && name[0] != '!' {
+			out = append(out, name)
+		}
+		format = after
+	}
+}
 
 func (c *checker) reference(fn string, arg any) {
 	switch fn {
@@ -334,14 +349,14 @@ func (c *checker) reference(fn string, arg any) {
 			format, _ = a[0].(string)
 			given, _ = a[1].(object)
 		}
-		for _, m := range placeholder.FindAllStringSubmatch(format, -1) {
-			if _, ok := given.get(m[1]); ok {
+		for _, m := range placeholders(format) {
+			if _, ok := given.get(m); ok {
 				continue
 			}
-			if name, att, ok := strings.Cut(m[1], "."); ok {
+			if name, att, ok := strings.Cut(m, "."); ok {
 				c.attribute(name, att)
 			} else {
-				c.refer(m[1])
+				c.refer(m)
 			}
 		}
 	}

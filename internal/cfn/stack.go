@@ -2,7 +2,6 @@ package cfn
 
 import (
 	"fmt"
-	"regexp"
 )
 
 // A Resource is one of the structs of package res, or a Custom.
@@ -153,10 +152,18 @@ type Stack struct {
 	named      map[string]string // every id that is taken → what took it
 }
 
-var logicalID = regexp.MustCompile(`^[A-Za-z0-9]{1,255}$`)
+// isLogicalID says whether CloudFormation takes a name: 1 to 255 letters and digits.
+func isLogicalID(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 255
+}
 
 func (st *Stack) name(id, what string) bool {
-	if !logicalID.MatchString(id) {
+	if !isLogicalID(id) {
 		st.set.errorf("%s: %s %q: got a name CloudFormation refuses, want letters and digits", st.Name, what, id)
 		return false
 	}

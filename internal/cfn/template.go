@@ -127,53 +127,56 @@ func (p *parameter) tree() object {
 
 // JSON is the template, indented, with a newline at its end.
 func (t *Template) JSON() []byte {
-	var b bytes.Buffer
-	writeJSON(&b, t.body, "\n")
-	b.WriteByte('\n')
-	return b.Bytes()
+	return append(appendJSON(nil, t.body, "\n"), '\n')
 }
 
 // CompactJSON is the template without a needless byte, for a service that limits its size.
-func (t *Template) CompactJSON() []byte {
-	var b bytes.Buffer
-	writeJSON(&b, t.body, "")
-	return b.Bytes()
-}
+func (t *Template) CompactJSON() []byte { return appendJSON(nil, t.body, "") }
 
-// writeJSON writes a tree; nl is a newline with the present indent, or empty for
+// appendJSON writes a tree; nl is a newline with the present indent, or empty for
 // the compact form.
-func writeJSON(b *bytes.Buffer, v any, nl string) {
-	inner := nl
+func appendJSON(b []byte, v any, nl string) []byte {
+	inner, colon := nl, ":"
 	if nl != "" {
-		inner += "  "
+		inner, colon = deeper(nl), ": "
 	}
 	switch v := v.(type) {
 	case object:
 		if len(v) == 0 {
-			b.WriteString("{}")
-			return
+			return append(b, "{}"...)
 		}
 		for i, m := range v {
-			b.WriteString(pick(i == 0, "{", ",") + inner + quoted(m.key) + pick(nl != "", ": ", ":"))
-			writeJSON(b, m.value, inner)
+			b = append(append(b, pick(i == 0, byte('{'), ',')), inner...)
+			b = append(appendQuoted(b, m.key), colon...)
+			b = appendJSON(b, m.value, inner)
 		}
-		b.WriteString(nl + "}")
+		return append(append(b, nl...), '}')
 	case []any:
 		if len(v) == 0 {
-			b.WriteString("[]")
-			return
+			return append(b, "[]"...)
 		}
 		for i, x := range v {
-			b.WriteString(pick(i == 0, "[", ",") + inner)
-			writeJSON(b, x, inner)
+			b = append(append(b, pick(i == 0, byte('['), ',')), inner...)
+			b = appendJSON(b, x, inner)
 		}
-		b.WriteString(nl + "]")
-	default:
-		b.WriteString(scalar(v))
+		return append(append(b, nl...), ']')
+	case string:
+		return appendQuoted(b, v)
 	}
+	return append(b, scalar(v)...)
 }
 
-func pick(first bool, a, b string) string {
+const indents = "\n                                                                "
+
+// deeper is a newline with two more blanks.
+func deeper(nl string) string {
+	if len(nl)+2 <= len(indents) {
+		return indents[:len(nl)+2]
+	}
+	return nl + "  "
+}
+
+func pick[T any](first bool, a, b T) T {
 	if first {
 		return a
 	}
@@ -194,12 +197,20 @@ func scalar(v any) string {
 	return "null"
 }
 
-func quoted(s string) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if e.Encode(s) != nil {
-		return `""` // a string can always be encoded
+func quoted(s string) string { return string(appendQuoted(nil, s)) }
+
+// appendQuoted writes a JSON text. Nearly all have nothing to escape.
+func appendQuoted(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			var buf bytes.Buffer
+			e := json.NewEncoder(&buf)
+			e.SetEscapeHTML(false)
+			if e.Encode(s) != nil {
+				return append(b, `""`...) // a string can always be encoded
+			}
+			return append(b, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
+		}
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return append(append(append(b, '"'), s...), '"')
 }

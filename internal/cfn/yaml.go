@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // YAML is the template as YAML, with the long forms of the intrinsic functions.
@@ -87,16 +88,20 @@ func block(s string) bool {
 	return true
 }
 
-var plain = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*$`)
+var plain = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*$`)
+})
 
 // A word that YAML 1.1 or 1.2 takes for something else than text.
-var taken = regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null|nan|inf)$`)
+var taken = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null|nan|inf)$`)
+})
 
 func yamlScalar(s string) string {
-	if plain.MatchString(s) && !taken.MatchString(s) {
+	if plain().MatchString(s) && !taken().MatchString(s) {
 		return s
 	}
-	if fn, ok := strings.CutPrefix(s, "Fn::"); ok && plain.MatchString(fn) {
+	if fn, ok := strings.CutPrefix(s, "Fn::"); ok && plain().MatchString(fn) {
 		return s
 	}
 	return quoted(s)
