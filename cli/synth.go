@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -51,16 +52,25 @@ each replacement is printed. The same configuration gives the same bytes.`,
 			for _, n := range notes {
 				fmt.Fprintln(c.ErrOrStderr(), n)
 			}
-			for _, t := range templates {
-				data := t.JSON()
-				if output == "yaml" {
-					data = t.YAML()
-				}
-				name := filepath.Join(out, t.Name+"."+output)
-				if err := durable.WriteFile(name, data, 0o644); err != nil {
-					return err
-				}
-				fmt.Fprintln(c.OutOrStdout(), name)
+			// Each file waits for the disk, so all of them wait together.
+			names, errs := make([]string, len(templates)), make([]error, len(templates))
+			var wg sync.WaitGroup
+			for i, t := range templates {
+				names[i] = filepath.Join(out, t.Name+"."+output)
+				wg.Go(func() {
+					data := t.JSON()
+					if output == "yaml" {
+						data = t.YAML()
+					}
+					errs[i] = durable.WriteFile(names[i], data, 0o644)
+				})
+			}
+			wg.Wait()
+			if err := errors.Join(errs...); err != nil {
+				return err
+			}
+			for _, n := range names {
+				fmt.Fprintln(c.OutOrStdout(), n)
 			}
 			return nil
 		},
