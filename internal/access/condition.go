@@ -115,8 +115,8 @@ func same(a, b string) template.Tri {
 	if a == b && !strings.Contains(a, "\x02?") {
 		return template.Yes
 	}
-	x, ch1 := relax(a)
-	y, ch2 := relax(b)
+	x, ch1 := relax(a, b)
+	y, ch2 := relax(b, a)
 	if (ch1 || ch2) && meet(x, y) {
 		return template.Maybe
 	}

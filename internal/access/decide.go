@@ -131,6 +131,7 @@ const (
 
 // Decide answers a request. resource is the policy on the resource itself.
 func (m *Model) Decide(q Request, resource []*Statement, mode Mode) Decision {
+	q.Context = withPrincipal(q.Who, q.Context)
 	denyR, allowR, byDenyR, byAllowR := pass(resource, q, func(s *Statement) template.Tri { who, account := s.named(q.Who); return denying(s, who, account) })
 	_, allowAccount, _, byAccount := pass(resource, q, func(s *Statement) template.Tri { _, account := s.named(q.Who); return account })
 	var denyI, allowI = template.No, template.No
@@ -198,3 +199,6 @@ func denying(s *Statement, who, account template.Tri) template.Tri {
 	}
 	return who.Or(account)
 }
+
+// About says whether a statement is about an action on a resource, whoever asks.
+func About(s *Statement, action, resource string) template.Tri { return s.covers(action, resource) }

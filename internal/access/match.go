@@ -64,20 +64,22 @@ func matches(pattern, s string) template.Tri {
 	if !hard && glob(pattern, s) {
 		return template.Yes
 	}
-	loose, changed := relax(pattern)
-	other, changed2 := relax(s)
+	loose, changed := relax(pattern, s)
+	other, changed2 := relax(s, pattern)
 	if (changed || changed2) && meet(loose, other) {
 		return template.Maybe
 	}
 	return template.No
 }
 
-// relax makes * of every token that may turn out to be anything.
-func relax(s string) (string, bool) {
+// relax makes * of every token that may turn out to be anything: what is unknown,
+// and a Region or an account where the other text has not the same.
+func relax(s, other string) (string, bool) {
 	changed := false
 	out := template.Replace(s, func(kind byte, name string) string {
-		if kind == 'r' {
-			return "\x02r" + name + "\x03"
+		whole := "\x02" + string(kind) + name + "\x03"
+		if kind == 'r' || kind == 'p' && strings.Contains(other, whole) {
+			return whole
 		}
 		changed = true
 		return "*"

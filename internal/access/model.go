@@ -11,7 +11,8 @@ type Model struct {
 	World      *template.World
 	Principals []*Principal // roles, then users, in the files' order
 
-	byKey map[string]*Principal
+	byKey  map[string]*Principal
+	climbs map[*Principal][]Edge
 }
 
 // A Principal is a role or a user that the templates make.

@@ -25,7 +25,19 @@ func TestSample(t *testing.T) {
 		verdict perimeter.Verdict
 	}{
 		{"vpc/internet-reach", perimeter.Held},
+		{"balancer/only-our-distribution", perimeter.Held},
+		{"edge/waf-complete", perimeter.Broken},
+		{"database/isolated", perimeter.Broken},
 		{"files/fleet-cannot-write", perimeter.Broken},
+		{"instance/compartments", perimeter.Broken},
+		{"balancer/admin-selection", perimeter.Broken},
+		{"edge/cache-boundary", perimeter.Broken},
+		{"files/buckets-private", perimeter.Broken},
+		{"people/secrets-closed", perimeter.Broken},
+		{"people/no-escalation", perimeter.Held},
+		{"people/evidence-kept", perimeter.Broken},
+		{"instance/egress-and-metadata", perimeter.Broken},
+		{"database/restorable", perimeter.Broken},
 	} {
 		r, ok := got[want.id]
 		if !ok || r.Verdict != want.verdict {
