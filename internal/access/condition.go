@@ -10,7 +10,8 @@ import (
 
 // A Context is what is known of a request: condition keys in lower case and
 // their values. A key with no values is known to be missing; a key that is not
-// there may have any value or none.
+// there may have any value or none. "ssm:resourcetag/*" stands for every tag that is
+// not named.
 type Context map[string][]string
 
 // holds evaluates conditions, which must all hold.
@@ -29,6 +30,9 @@ func (c Condition) negated() bool {
 
 func (c Condition) holds(ctx Context) template.Tri {
 	got, known := ctx[c.Key]
+	if i := strings.IndexByte(c.Key, '/'); !known && i > 0 {
+		got, known = ctx[c.Key[:i]+"/*"]
+	}
 	if c.Operator == "null" {
 		if !known || len(c.Values) == 0 {
 			return template.Maybe

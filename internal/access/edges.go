@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ringwall/ringwall/internal/template"
@@ -115,7 +116,7 @@ func (m *Model) Edges(p *Principal) []Edge {
 		add(nil, x, "can change the code of any function (lambda:UpdateFunctionCode): %s", x.Why)
 	}
 	for _, a := range []string{"ssm:SendCommand", "ssm:StartSession"} {
-		if x := m.May(p, a, m.regional("ec2", anyInstance), nil); x.Allowed != template.No {
+		if x := m.May(p, a, m.regional("ec2", anyInstance), tags(nil)); x.Allowed != template.No {
 			add(nil, x, "can run commands on any instance (%s): %s", a, x.Why)
 		}
 	}
@@ -176,6 +177,13 @@ func (m *Model) edgesTo(p, q *Principal) []Edge {
 		d := m.all(p, c.actions, pass)
 		add(d, "can hand %s to %s and use it there (iam:PassRole with %s): %s", q.Name, c.service, strings.Join(c.actions, " and "), pass.Why)
 	}
+	for _, host := range m.hosts(q) {
+		ctx := tags(host)
+		for _, a := range []string{"ssm:SendCommand", "ssm:StartSession"} {
+			d := m.May(p, a, m.regional("ec2", "instance/i-of-"+host.ID), ctx)
+			add(d, "can run commands on the instances of %s, which have %s (%s): %s", host.ID, q.Name, a, d.Why)
+		}
+	}
 	for _, f := range m.World.OfType("AWS::Lambda::Function") {
 		if m.Of(f.Get("Role")) == q {
 			d := m.May(p, "lambda:UpdateFunctionCode", m.ARN(f), nil)
@@ -183,6 +191,72 @@ func (m *Model) edgesTo(p, q *Principal) []Edge {
 		}
 	}
 	return out
+}
+
+// hosts are the launch templates and instances that have a role.
+func (m *Model) hosts(q *Principal) []*template.Resource {
+	var out []*template.Resource
+	for _, r := range m.World.OfType("AWS::EC2::LaunchTemplate", "AWS::EC2::Instance") {
+		v := r.Get("LaunchTemplateData", "IamInstanceProfile")
+		if v.Absent() {
+			v = r.Get("IamInstanceProfile")
+		}
+		for _, x := range []*template.Value{v.Get("Arn"), v.Get("Name"), v} {
+			if m.Profile(x) == q {
+				out = append(out, r)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// tags are the condition keys of an instance's tags: those it is given, and no
+// others.
+func tags(host *template.Resource) Context {
+	ctx := Context{"ssm:resourcetag/*": nil, "aws:resourcetag/*": nil, "ec2:resourcetag/*": nil, "ssm:sessiondocumentaccesscheck": {"true"}}
+	list := host.Get("Tags").List()
+	for _, s := range host.Get("LaunchTemplateData", "TagSpecifications").List() {
+		if s.Get("ResourceType").Is("instance") {
+			list = append(list, s.Get("Tags").List()...)
+		}
+	}
+	for _, t := range list {
+		for _, prefix := range []string{"ssm:resourcetag/", "aws:resourcetag/", "ec2:resourcetag/"} {
+			ctx[prefix+lower(t.Get("Key").String())] = []string{t.Get("Value").String()}
+		}
+	}
+	return ctx
+}
+
+// own are services that use a role for what they do themselves, and run nobody's
+// code or calls with it.
+var own = []string{"backup.amazonaws.com", "restore-testing.backup.amazonaws.com", "vpc-flow-logs.amazonaws.com", "cloudtrail.amazonaws.com",
+	"config.amazonaws.com", "monitoring.rds.amazonaws.com", "delivery.logs.amazonaws.com", "logs.amazonaws.com",
+	"apigateway.amazonaws.com", "rds.amazonaws.com", "export.rds.amazonaws.com", "s3.amazonaws.com", "sns.amazonaws.com",
+	"guardduty.amazonaws.com", "malware-protection-plan.guardduty.amazonaws.com", "securityhub.amazonaws.com",
+	"access-analyzer.amazonaws.com", "cloudwatch.amazonaws.com", "autoscaling.amazonaws.com", "elasticloadbalancing.amazonaws.com"}
+
+// Usable says whether anybody's code or any person can hold the identity's rights.
+// A role that only such services take as keep to their own errand is not usable.
+func (q *Principal) Usable() bool {
+	if q.Res.Type != "AWS::IAM::Role" {
+		return true
+	}
+	for _, s := range q.Trust {
+		if !s.Allow {
+			continue
+		}
+		if s.Unsure != "" || len(s.NotWho) > 0 || len(s.Who) == 0 {
+			return true
+		}
+		for _, w := range s.Who {
+			if w.Kind != "Service" || !slices.Contains(own, w.Name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // trusts says whether a role lets itself be taken by an identity.

@@ -213,6 +213,11 @@ func checkEscalation(p *perimeter.Pass) error {
 	}
 	for _, who := range p.Access.Principals {
 		p.Tried("whether %s can become an administrator, and whom it trusts", who.Name)
+		judgeTrust(p, who)
+		if !who.Usable() {
+			p.Tried("nothing more of %s: only services that keep to their own errand take it", who.Name)
+			continue
+		}
 		climbed := false
 		for _, sure := range []bool{true, false} {
 			if via := p.Access.Climb(who, nil, sure); via != nil {
@@ -230,7 +235,6 @@ func checkEscalation(p *perimeter.Pass) error {
 				p.Unknown(who.Res, who.Res.Pos, "what %s may do is not known: %s", who.Name, why)
 			}
 		}
-		judgeTrust(p, who)
 	}
 	return nil
 }
