@@ -108,6 +108,11 @@ func checked(flags *planFlags, args []string, region string) (*plan.Plan, *templ
 	if err != nil {
 		return nil, nil, err
 	}
+	return templatesOf(p)
+}
+
+// templatesOf synthesizes a site and reads what was written.
+func templatesOf(p *plan.Plan) (*plan.Plan, *template.Set, error) {
 	stacks, _, err := synth.Build(p)
 	if err != nil {
 		return nil, nil, usage(err)

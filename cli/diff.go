@@ -71,6 +71,7 @@ type side struct {
 	record string // where approvals are written down
 	stacks []deploy.Stack
 	acct   string
+	region string // of the site; empty: it is a directory
 	set    *template.Set
 }
 
@@ -82,7 +83,13 @@ func runDiff(c *cobra.Command, flags *planFlags, o diffOptions, args []string) e
 	if err != nil {
 		return err
 	}
-	before, err := oldSide(c.Context(), o, after)
+	var client *deploy.Client
+	if o.against == deployed && len(after.stacks) > 0 {
+		if client, err = deploy.Open(c.Context(), after.stacks[0].Region); err != nil {
+			return err
+		}
+	}
+	before, err := oldSide(c.Context(), client, o, after)
 	if err != nil {
 		return err
 	}
@@ -93,9 +100,7 @@ func runDiff(c *cobra.Command, flags *planFlags, o diffOptions, args []string) e
 	}
 	needed := len(r.Significant()) > 0
 	if needed && approval == nil && (o.yes || o.reason != "") {
-		approval = &diff.Approval{Time: time.Now().UTC().Truncate(time.Second), By: whoami(), Reason: o.reason,
-			Site: after.name, Digest: r.Digest(), Changes: r.Significant()}
-		if err := diff.Approve(after.record, *approval); err != nil {
+		if approval, err = approve(after, r, o.reason); err != nil {
 			return err
 		}
 	}
@@ -103,6 +108,9 @@ func runDiff(c *cobra.Command, flags *planFlags, o diffOptions, args []string) e
 		err = r.WriteJSON(c.OutOrStdout(), after.name, approval)
 	} else {
 		err = r.WriteText(c.OutOrStdout())
+	}
+	if client != nil && after.region != "" {
+		printSettings(c, o, client, after)
 	}
 	switch {
 	case err != nil:
@@ -114,6 +122,32 @@ func runDiff(c *cobra.Command, flags *planFlags, o diffOptions, args []string) e
 	}
 	fmt.Fprintf(c.ErrOrStderr(), "approved by %s on %s%s; recorded in %s\n", approval.By, approval.Time.Format("2006-01-02 15:04 MST"), because(approval.Reason), after.record)
 	return nil
+}
+
+// approve records who approved exactly these changes.
+func approve(after *side, r *diff.Report, reason string) (*diff.Approval, error) {
+	a := &diff.Approval{Time: time.Now().UTC().Truncate(time.Second), By: whoami(), Reason: reason,
+		Site: after.name, Digest: r.Digest(), Changes: r.Significant()}
+	return a, diff.Approve(after.record, *a)
+}
+
+// printSettings says which of the account's own settings a deployment would change:
+// no template shows them.
+func printSettings(c *cobra.Command, o diffOptions, client *deploy.Client, after *side) {
+	w := c.OutOrStdout()
+	if o.output == "json" {
+		w = c.ErrOrStderr()
+	}
+	all, err := client.ReadSettings(c.Context(), deploy.Settings(after.region))
+	if err != nil {
+		fmt.Fprintf(c.ErrOrStderr(), "the account's own settings are unknown: %v\n", err)
+		return
+	}
+	for _, s := range all {
+		if s.New != "" {
+			fmt.Fprintln(w, s)
+		}
+	}
 }
 
 func because(reason string) string {
@@ -152,7 +186,7 @@ func synthesized(p *plan.Plan) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &side{name: p.Site(), record: filepath.Join(local.StateOf(p.Dir(), p.Site()).Dir, "approvals.jsonl"), acct: p.AWS.Account}
+	s := &side{name: p.Site(), record: filepath.Join(local.StateOf(p.Dir(), p.Site()).Dir, "approvals.jsonl"), acct: p.AWS.Account, region: p.AWS.Region}
 	var files []template.File
 	for _, t := range templates {
 		files = append(files, template.File{Name: t.Name + ".json", Text: t.JSON()})
@@ -165,7 +199,7 @@ func synthesized(p *plan.Plan) (*side, error) {
 }
 
 // oldSide is the directory of --against, or what is deployed. Nil: nothing is.
-func oldSide(ctx context.Context, o diffOptions, after *side) (*template.Set, error) {
+func oldSide(ctx context.Context, client *deploy.Client, o diffOptions, after *side) (*template.Set, error) {
 	if o.against != deployed {
 		set, err := template.Load(o.against)
 		if err != nil {
@@ -175,10 +209,6 @@ func oldSide(ctx context.Context, o diffOptions, after *side) (*template.Set, er
 	}
 	if len(after.stacks) == 0 {
 		return nil, usage(fmt.Errorf("comparing %s: a directory of templates is no site; want another one in --against", after.name))
-	}
-	client, err := deploy.Open(ctx, after.stacks[0].Region)
-	if err != nil {
-		return nil, err
 	}
 	have, err := client.Templates(ctx, deploy.Site{Name: after.name, Account: after.acct, Stacks: after.stacks})
 	if err != nil {

@@ -66,6 +66,8 @@ var commands = []func() *cobra.Command{
 	newSynth,
 	newCheck,
 	newDiff,
+	newDeploy,
+	newDestroy,
 	newStatus,
 	newDown,
 	newLogs,

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 )
 
 // A Client speaks to one account. It is safe for concurrent use.
@@ -37,7 +38,7 @@ func Open(ctx context.Context, region string) (*Client, error) {
 }
 
 func open(ctx context.Context, region string, backoff, poll time.Duration) (*Client, error) {
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region), config.WithRetryer(func() aws.Retryer {
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region), config.WithLogger(logging.Nop{}), config.WithRetryer(func() aws.Retryer {
 		// Throttling may last for minutes when several deployments run in an account:
 		// the wait grows, and no budget of the client's own ends it sooner.
 		return retry.NewStandard(func(o *retry.StandardOptions) {

@@ -236,7 +236,11 @@ func (r *run) remove(ctx context.Context, s *Stack, cur *types.Stack, abandon []
 		}
 	}
 	fail := func(err error) error {
-		r.tell(Event{Stack: s.Name, Region: s.Region, Verb: "delete", State: Failed, Text: err.Error(), Took: time.Since(begun)})
+		state, text := Failed, err.Error()
+		if ctx.Err() != nil {
+			state, text = Stopped, "CloudFormation goes on deleting it"
+		}
+		r.tell(Event{Stack: s.Name, Region: s.Region, Verb: "delete", State: state, Text: text, Took: time.Since(begun)})
 		return err
 	}
 	if _, err := r.in(s.Region).DeleteStack(ctx, in); err != nil {

@@ -11,7 +11,8 @@ const (
 	Done    State = "done"
 	Failed  State = "failed"
 	Same    State = "unchanged"
-	Kept    State = "kept" // retained on deletion
+	Kept    State = "kept"    // retained on deletion
+	Stopped State = "stopped" // by the user; what was begun goes on
 	Note    State = "note"
 )
 

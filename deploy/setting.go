@@ -203,6 +203,15 @@ type SettingChange struct {
 	New string // empty: nothing to change
 }
 
+// String says the change: the setting, where, and both values.
+func (s SettingChange) String() string {
+	where := s.Region
+	if where == "" {
+		where = "the whole account"
+	}
+	return fmt.Sprintf("account setting %s in %s: %s → %s (%s; destroy puts it back)", s.ID, where, s.Now, s.New, s.Doc)
+}
+
 // ReadSettings compares settings with the account. It changes nothing.
 func (c *Client) ReadSettings(ctx context.Context, all []Setting) ([]SettingChange, error) {
 	if c.Account == "" && len(all) > 0 {
@@ -294,25 +303,23 @@ func (r *run) settings(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		rec, err := r.readRecord(ctx, region)
+		err = r.editRecord(ctx, region, func(rec *record) {
+			if !slices.Contains(rec.sites, r.site.Name) {
+				rec.sites = append(rec.sites, r.site.Name)
+				slices.Sort(rec.sites)
+			}
+			for _, ch := range changes {
+				if _, ok := rec.former[ch.ID]; !ok {
+					rec.former[ch.ID] = ch.Now
+				}
+				if ch.New != "" {
+					rec.set[ch.ID] = ch.New
+				} else if _, ok := rec.set[ch.ID]; !ok {
+					rec.set[ch.ID] = ch.Now
+				}
+			}
+		})
 		if err != nil {
-			return err
-		}
-		if !slices.Contains(rec.sites, r.site.Name) {
-			rec.sites = append(rec.sites, r.site.Name)
-			slices.Sort(rec.sites)
-		}
-		for _, ch := range changes {
-			if _, ok := rec.former[ch.ID]; !ok {
-				rec.former[ch.ID] = ch.Now
-			}
-			if ch.New != "" {
-				rec.set[ch.ID] = ch.New
-			} else if _, ok := rec.set[ch.ID]; !ok {
-				rec.set[ch.ID] = ch.Now
-			}
-		}
-		if _, err := r.small(ctx, rec.stack(region)); err != nil {
 			return fmt.Errorf("recording the account's settings in %s: %w", region, err)
 		}
 		for _, ch := range changes {
@@ -327,6 +334,28 @@ func (r *run) settings(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// editRecord changes the record, again and again until nobody else did meanwhile.
+func (r *run) editRecord(ctx context.Context, region string, edit func(*record)) error {
+	for try := 0; ; try++ {
+		rec, err := r.readRecord(ctx, region)
+		if err != nil {
+			return err
+		}
+		before := string(rec.stack(region).Template)
+		edit(rec)
+		_, err = r.small(ctx, rec.stack(region), func(ctx context.Context) error {
+			now, err := r.readRecord(ctx, region)
+			if err == nil && string(now.stack(region).Template) != before {
+				err = errOvertaken
+			}
+			return err
+		})
+		if !errors.Is(err, errOvertaken) || try == 5 {
+			return err
+		}
+	}
 }
 
 // restore puts the account's settings back once the last site is gone.
@@ -358,8 +387,9 @@ func (r *run) restoreIn(ctx context.Context, region string, all []Setting) error
 		for _, s := range all {
 			note(s, Kept, "still wanted by "+strings.Join(rec.sites, ", "))
 		}
-		_, err := r.small(ctx, rec.stack(region))
-		return err
+		return r.editRecord(ctx, region, func(rec *record) {
+			rec.sites = slices.DeleteFunc(rec.sites, func(n string) bool { return n == r.site.Name })
+		})
 	}
 	for _, s := range all {
 		former, ok := rec.former[s.ID]

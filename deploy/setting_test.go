@@ -3,6 +3,7 @@ package deploy
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/ringwall/ringwall/deploy/fakecfn"
@@ -157,5 +158,40 @@ func TestLookups(t *testing.T) {
 	mustDeploy(t, c, given)
 	if p := srv.Stacks()["x-dev-network-stack"].Params; p["Zone"] != "Z9" {
 		t.Errorf("got %v, want what was given", p)
+	}
+}
+
+// Two sites that are deployed at the same time are both in the record: whoever is
+// overtaken, before the change set is made or after, does it again.
+func TestRecordOfTwoSitesAtOnce(t *testing.T) {
+	for _, at := range []string{"CreateChangeSet", "ExecuteChangeSet"} {
+		t.Run(at, func(t *testing.T) {
+			srv := server(t, fakecfn.Options{})
+			c, site, other := client(t), small(t, "wp-dev"), small(t, "api-dev")
+			mustDeploy(t, c, small(t, "first-dev"))
+			var done atomic.Bool
+			srv.Refuse(func(q fakecfn.Request) *fakecfn.Error {
+				if q.Action == at && (q.Params.Get("StackName") == recordName || strings.Contains(q.Params.Get("ChangeSetName"), "changeSet/")) {
+					if done.CompareAndSwap(false, true) {
+						mustDeploy(t, c, other)
+					}
+				}
+				return nil
+			})
+			mustDeploy(t, c, site)
+			r := c.newRun(site, Options{})
+			for _, region := range []string{home, Edge} {
+				rec, err := r.readRecord(t.Context(), region)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := []string{"api-dev", "first-dev", "wp-dev"}; !slices.Equal(rec.sites, want) {
+					t.Errorf("%s: got %v, want %v", region, rec.sites, want)
+				}
+				if rec.former["EbsEncryptionByDefault"] != "off" && region == home {
+					t.Errorf("got former values %v, want those before the first site", rec.former)
+				}
+			}
+		})
 	}
 }

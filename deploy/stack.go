@@ -156,10 +156,18 @@ func (c *Client) resources(ctx context.Context, region, stack string) (map[strin
 func (r *run) ship(ctx context.Context, s *Stack) error {
 	begun := time.Now()
 	fail := func(err error) error {
-		if i := (*Interrupted)(nil); ctx.Err() != nil && !errors.As(err, &i) {
-			err = r.interrupted(ctx, s, "")
+		state, text := Failed, err.Error()
+		if ctx.Err() != nil {
+			i, ok := errors.AsType[*Interrupted](err)
+			if !ok {
+				err = r.interrupted(ctx, s, "")
+			}
+			state, text = Stopped, ""
+			if ok {
+				text = strings.Join(i.Left, "; ")
+			}
 		}
-		r.tell(Event{Stack: s.Name, Region: s.Region, State: Failed, Text: err.Error(), Took: time.Since(begun)})
+		r.tell(Event{Stack: s.Name, Region: s.Region, State: state, Text: text, Took: time.Since(begun)})
 		return err
 	}
 	r.tell(Event{Stack: s.Name, Region: s.Region, State: Running, Text: "comparing"})

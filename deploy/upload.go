@@ -98,7 +98,7 @@ func (r *run) bucket(ctx context.Context, region string) (string, error) {
 	if v, ok := r.output(Output{s.Name + "/" + region, "Bucket"}); ok {
 		return v, nil
 	}
-	out, err := r.small(ctx, s)
+	out, err := r.small(ctx, s, nil)
 	if err != nil {
 		return "", fmt.Errorf("making a bucket for templates that are too long to send: %w", err)
 	}
@@ -111,37 +111,69 @@ func (r *run) bucket(ctx context.Context, region string) (string, error) {
 	return out["Bucket"], nil
 }
 
+// errOvertaken says that somebody changed a stack between our reading and our writing.
+var errOvertaken = errors.New("somebody else changed it at the same time; run the same command again")
+
 // small ships a stack of our own making, and returns its outputs. It is not judged
-// for drift or loss: it holds nothing of the site's.
-func (r *run) small(ctx context.Context, s *Stack) (map[string]string, error) {
+// for drift or loss: it holds nothing of the site's. Guard, which may be nil, is asked
+// once the change set is there: CloudFormation drops it when another one is executed
+// from then on, so that nobody's change is overwritten unseen.
+func (r *run) small(ctx context.Context, s *Stack, guard func(context.Context) error) (map[string]string, error) {
+	begun := time.Now()
+	r.tell(Event{Stack: s.Name, Region: s.Region, State: Running})
+	out, changed, err := r.shipSmall(ctx, s, guard)
+	e := Event{Stack: s.Name, Region: s.Region, State: Same, Took: time.Since(begun)}
+	switch {
+	case ctx.Err() != nil:
+		e.State = Stopped
+	case errors.Is(err, errOvertaken):
+		e.State, e.Text = Waiting, "another site's deployment"
+	case err != nil:
+		e.State, e.Text = Failed, err.Error()
+	case changed:
+		e.State, e.Verb = Done, "update"
+	}
+	r.tell(e)
+	return out, err
+}
+
+func (r *run) shipSmall(ctx context.Context, s *Stack, guard func(context.Context) error) (out map[string]string, changed bool, err error) {
 	cur, err := r.ready(ctx, s)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	params, err := r.parameters(ctx, s, cur)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	set, err := r.propose(ctx, s, cur, params)
 	if err != nil && !errors.Is(err, ErrNoChange) {
-		return nil, err
+		return nil, false, err
 	}
-	if err == nil {
+	if changed = err == nil; changed {
+		if guard != nil {
+			if err := guard(ctx); err != nil {
+				return nil, false, errors.Join(err, r.discard(ctx, s, set))
+			}
+		}
 		token, from := newToken(), time.Now()
 		if err := r.execute(ctx, s, set, token); err != nil {
-			return nil, errors.Join(err, r.discard(ctx, s, set))
+			if isCode(err, "ChangeSetNotFound", "ChangeSetNotFoundException") {
+				err = errOvertaken
+			}
+			return nil, false, errors.Join(err, r.discard(ctx, s, set))
 		}
 		if cur, err = r.watch(ctx, s, set.stackARN, token, from); err != nil {
 			if ctx.Err() != nil {
-				return nil, r.interrupted(ctx, s, "CloudFormation goes on with "+s.Name)
+				return nil, false, r.interrupted(ctx, s, "CloudFormation goes on with "+s.Name)
 			}
-			return nil, err
+			return nil, false, err
 		}
 		if cur.StackStatus != types.StackStatusCreateComplete && cur.StackStatus != types.StackStatusUpdateComplete {
-			return nil, r.failure(ctx, s, cur, token, from)
+			return nil, false, r.failure(ctx, s, cur, token, from)
 		}
 	}
-	return outputs(cur), nil
+	return outputs(cur), changed, nil
 }
 
 func outputs(cur *types.Stack) map[string]string {
