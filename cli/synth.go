@@ -3,13 +3,17 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/spf13/cobra"
 
+	"github.com/ringwall/ringwall/internal/cfn"
 	"github.com/ringwall/ringwall/internal/durable"
+	"github.com/ringwall/ringwall/plan"
 	"github.com/ringwall/ringwall/synth"
 )
 
@@ -46,27 +50,11 @@ each replacement is printed. The same configuration gives the same bytes.`,
 			if err != nil {
 				return err
 			}
-			if err := os.MkdirAll(out, 0o755); err != nil {
-				return fmt.Errorf("making the directory of the templates: %w", err)
-			}
 			for _, n := range notes {
 				fmt.Fprintln(c.ErrOrStderr(), n)
 			}
-			// Each file waits for the disk, so all of them wait together.
-			names, errs := make([]string, len(templates)), make([]error, len(templates))
-			var wg sync.WaitGroup
-			for i, t := range templates {
-				names[i] = filepath.Join(out, t.Name+"."+output)
-				wg.Go(func() {
-					data := t.JSON()
-					if output == "yaml" {
-						data = t.YAML()
-					}
-					errs[i] = durable.WriteFile(names[i], data, 0o644)
-				})
-			}
-			wg.Wait()
-			if err := errors.Join(errs...); err != nil {
+			names, err := writeTemplates(out, output, p, templates)
+			if err != nil {
 				return err
 			}
 			for _, n := range names {
@@ -79,4 +67,42 @@ each replacement is printed. The same configuration gives the same bytes.`,
 	c.Flags().StringVar(&out, "out", "", "`directory` that the templates are written to")
 	c.Flags().StringVarP(&output, "output", "o", "json", "`format`: json or yaml")
 	return c
+}
+
+// writeTemplates writes a file for each template and takes away those that a former
+// synthesis of this site has left of stacks it has no more. It returns the files'
+// names.
+func writeTemplates(dir, form string, p *plan.Plan, templates []*cfn.Template) ([]string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("making the directory of the templates: %w", err)
+	}
+	// Each file waits for the disk, so all of them wait together.
+	names, errs := make([]string, len(templates)), make([]error, len(templates))
+	var wg sync.WaitGroup
+	for i, t := range templates {
+		names[i] = filepath.Join(dir, t.Name+"."+form)
+		wg.Go(func() {
+			data := t.JSON()
+			if form == "yaml" {
+				data = t.YAML()
+			}
+			errs[i] = durable.WriteFile(names[i], data, 0o644)
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	for _, role := range plan.StackRoles {
+		for _, ext := range []string{"json", "yaml"} {
+			name := filepath.Join(dir, synth.StackName(p, role)+"."+ext)
+			if slices.Contains(names, name) {
+				continue
+			}
+			if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("removing the template of a former synthesis: %w", err)
+			}
+		}
+	}
+	return names, nil
 }

@@ -23,6 +23,9 @@ const (
 	StackCDN      = "cdn"      // CloudFront, WAF, edge certificate, DNS records; in us-east-1
 )
 
+// StackRoles lists the roles in the order in which their stacks are made.
+var StackRoles = []string{StackBaseline, StackNetwork, StackDatabase, StackImage, StackCompute, StackCDN}
+
 // EdgeRegion is where what belongs to CloudFront is made.
 const EdgeRegion = "us-east-1"
 

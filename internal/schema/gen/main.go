@@ -234,8 +234,9 @@ func compact(p rawProp, t string, enum []string) *property {
 	if p.Replace == "yes" || p.Replace == "maybe" {
 		out.C = p.Replace[:1]
 	}
-	if len(p.Default) > 0 {
-		out.V = strings.Trim(string(p.Default), `"`)
+	var def any
+	if json.Unmarshal(p.Default, &def) == nil && def != nil {
+		out.V = strings.Trim(fmt.Sprint(def), `"`)
 	}
 	for _, f := range p.Refs {
 		if !slices.Contains(out.F, f.Type) {
