@@ -68,6 +68,10 @@ func (r *run) propose(ctx context.Context, s *Stack, cur *types.Stack, params []
 			out = &cloudformation.CreateChangeSetOutput{Id: d.ChangeSetId, StackId: d.StackId}
 		}
 	}
+	if says(err, "No updates are to be performed") {
+		// CloudFormation says so later, in the change set; others say so at once.
+		return nil, errors.Join(ErrNoChange, r.discard(ctx, s, &changeSet{arn: name}))
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			// It may have been made although no answer came.

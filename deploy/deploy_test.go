@@ -29,14 +29,15 @@ func server(t *testing.T, opt fakecfn.Options) *fakecfn.Server {
 	}
 	srv := fakecfn.New(opt)
 	t.Cleanup(srv.Close)
-	for k, v := range env(srv) {
+	for k, v := range environment(srv.URL) {
 		t.Setenv(k, v)
 	}
 	return srv
 }
 
-func env(srv *fakecfn.Server) map[string]string {
-	return map[string]string{"AWS_ENDPOINT_URL": srv.URL, "AWS_ACCESS_KEY_ID": "AKIDTEST", "AWS_SECRET_ACCESS_KEY": "secret",
+// environment is one in which nothing but a server of this test can be reached.
+func environment(url string) map[string]string {
+	return map[string]string{"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "AKIDTEST", "AWS_SECRET_ACCESS_KEY": "secret",
 		"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
 		"AWS_PROFILE": "", "AWS_SESSION_TOKEN": ""}
 }
