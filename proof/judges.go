@@ -156,43 +156,56 @@ func runLint(ctx context.Context, tools *awstools.Tools, templates []*template) 
 
 // runGuard asks cfn-guard, with all Control Tower rules.
 func runGuard(ctx context.Context, tools *awstools.Tools, templates []*template) ([]finding, error) {
-	args := []string{"validate", "--rules", tools.GuardRules, "--structured", "--output-format", "json", "--show-summary", "none", "--data"}
-	for _, t := range templates {
-		args = append(args, t.file)
+	if len(templates) == 0 {
+		return nil, nil
 	}
-	b, err := output(exec.CommandContext(ctx, tools.CfnGuard, args...), 19)
+	dir, err := os.MkdirTemp(filepath.Dir(templates[0].file), "guard-")
 	if err != nil {
 		return nil, err
 	}
-	var said []struct {
-		Name         string
-		NotCompliant []struct{ Rule json.RawMessage } `json:"not_compliant"`
+	defer os.RemoveAll(dir)
+	of, err := withoutImports(dir, templates)
+	if err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(b, &said); err != nil {
-		return nil, fmt.Errorf("NOT RUN: reading what cfn-guard said: %w", err)
-	}
-	if len(said) != len(templates) {
-		return nil, fmt.Errorf("NOT RUN: cfn-guard judged %d templates, want %d", len(said), len(templates))
-	}
-	of := index(templates)
-	var out []finding
-	for _, file := range said {
-		t := of[file.Name]
-		if t == nil {
-			return nil, fmt.Errorf("reading what cfn-guard said: %q is none of the templates", file.Name)
+	return spread(templates, func(part []*template) ([]finding, error) {
+		args := []string{"validate", "--rules", tools.GuardRules, "--structured", "--output-format", "json", "--show-summary", "none", "--data"}
+		for _, t := range part {
+			args = append(args, filepath.Join(dir, filepath.Base(t.file)))
 		}
-		for _, r := range file.NotCompliant {
-			found, err := guardFindings(r.Rule)
-			if err != nil {
-				return nil, err
+		b, err := output(exec.CommandContext(ctx, tools.CfnGuard, args...), 19)
+		if err != nil {
+			return nil, err
+		}
+		var said []struct {
+			Name         string
+			NotCompliant []struct{ Rule json.RawMessage } `json:"not_compliant"`
+		}
+		if err := json.Unmarshal(b, &said); err != nil {
+			return nil, fmt.Errorf("NOT RUN: reading what cfn-guard said: %w", err)
+		}
+		if len(said) != len(part) {
+			return nil, fmt.Errorf("NOT RUN: cfn-guard judged %d templates, want %d", len(said), len(part))
+		}
+		var out []finding
+		for _, file := range said {
+			t := of[file.Name]
+			if t == nil {
+				return nil, fmt.Errorf("reading what cfn-guard said: %q is none of the templates", file.Name)
 			}
-			for _, f := range found {
-				f.template = t
-				out = append(out, f)
+			for _, r := range file.NotCompliant {
+				found, err := guardFindings(r.Rule)
+				if err != nil {
+					return nil, err
+				}
+				for _, f := range found {
+					f.template = t
+					out = append(out, f)
+				}
 			}
 		}
-	}
-	return out, nil
+		return out, nil
+	})
 }
 
 var control = regexp.MustCompile(`\[(CT\.[A-Z0-9]+\.PR\.[0-9]+)\]: *([^\n]*)`)
