@@ -28,3 +28,13 @@ const (
 // HeaderUnreached is set by an instance on a 503 whose request has not reached
 // its app: the balancer may send it to another instance, whatever its method.
 const HeaderUnreached = "X-Ringwall-Unreached"
+
+// OriginSecretName is the name of one of the two origin secrets of a site on AWS,
+// "A" and "B": the same in the site's Region and in EdgeRegion.
+func OriginSecretName(site, which string) string { return site + "/origin/" + which }
+
+// OriginSecretValue stands in a template for the value of an origin secret.
+// CloudFormation fills it in when it deploys, and shows it to nobody.
+func OriginSecretValue(site, which string) string {
+	return "{{resolve:secretsmanager:" + OriginSecretName(site, which) + ":SecretString:secret}}"
+}

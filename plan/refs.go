@@ -101,6 +101,21 @@ var (
 // RefTierGroup is the security group of a tier's instances.
 func RefTierGroup(tier string) Ref { return Ref{"instance", title(tier) + "Group"} }
 
+// RefInstanceFiles is what the instances of a tier fetch of a wall at their start:
+// the number of pieces and the checksum, with a space between (see FilesPrefix). It
+// is provided in the compute stack; the tier "image" is the golden image's.
+func RefInstanceFiles(wall, tier string) Ref { return Ref{wall, title(tier) + "Files"} }
+
+// FilesPrefix is the path of the parameters that hold what the instances of a tier
+// fetch of a wall.
+func FilesPrefix(site, tier, wall string) string {
+	return "/ringwall/" + site + "/" + tier + "/" + wall
+}
+
+// RefAppSecret is the ARN of the secret that an app of a tier makes its keys from,
+// where its preset has use for one.
+func RefAppSecret(tier string) Ref { return Ref{"application", title(tier) + "AppSecret"} }
+
 // RefImage is the id of the golden image, where one is built.
 var RefImage = Ref{"host", "Image"}
 

@@ -19,4 +19,5 @@ var Perimeter = &perimeter.Perimeter{
 		"On AWS: an internal load balancer behind a VPC origin, with TLS 1.2 or later and the " +
 		"same rules.",
 	Controls: slices.Concat(controls, checks),
+	Synth:    synth,
 }

@@ -20,4 +20,5 @@ var Perimeter = &perimeter.Perimeter{
 		"On AWS: CloudFront with a web ACL that logs, cache policies, and a function that sets " +
 		"the viewer's address.",
 	Controls: slices.Concat(controls, checks),
+	Synth:    synth,
 }

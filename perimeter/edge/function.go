@@ -4,8 +4,6 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"net"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -61,7 +59,7 @@ func render(p *plan.Plan, allowed bool) (string, error) {
 		return "", fmt.Errorf("writing the edge function: admins is everybody: want the administrators' addresses")
 	}
 	values := map[string]any{
-		"ADMINS": numbered(admins), "ALLOWED": nil, "HOSTS": Hosts(p),
+		"ADMINS": numbered(admins), "ALLOWED": nil, "HOSTS": p.PublicHosts(),
 		"UNCACHED": nonNil(p.Edge.Cache.Uncached), "COOKIES": nonNil(p.Edge.Cache.ForwardedCookies),
 		"SINGLE": lower(slices.DeleteFunc(slices.Clone(singletons), func(s string) bool { return s == "Host" || s == "Content-Length" })),
 	}
@@ -93,22 +91,6 @@ var jsComment = regexp.MustCompile(`(?m)^\s*//.*\n`)
 func withoutComments(s string) string {
 	s = jsComment.ReplaceAllString(s, "")
 	return regexp.MustCompile(`\n\n+`).ReplaceAllString(s, "\n")
-}
-
-// Hosts are the names that the site answers to on AWS: without ports, and without
-// those of a developer's machine.
-func Hosts(p *plan.Plan) []string {
-	out := []string{}
-	for _, h := range append([]string{p.Network.Host}, p.Network.Hosts...) {
-		if n, _, err := net.SplitHostPort(h); err == nil {
-			h = n
-		}
-		h = strings.ToLower(h)
-		if _, err := netip.ParseAddr(strings.Trim(h, "[]")); h != "" && h != "localhost" && err != nil && !slices.Contains(out, h) {
-			out = append(out, h)
-		}
-	}
-	return out
 }
 
 // numbered writes each block as [family, bits, groups of 16 bits].

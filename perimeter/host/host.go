@@ -15,4 +15,5 @@ var Perimeter = &perimeter.Perimeter{
 		"On AWS: a launch template with IMDSv2 required, Session Manager in place of SSH, and " +
 		"Amazon Linux 2023.",
 	Controls: controls,
+	Synth:    synth,
 }

@@ -21,6 +21,9 @@ var installSh string
 //go:embed scripts/boot.sh
 var bootSh string
 
+//go:embed scripts/fetch.sh
+var fetchSh string
+
 //go:embed scripts/secrets.sh
 var secretsSh string
 
@@ -134,11 +137,12 @@ func boot(p *plan.Plan, t plan.Tier, extra []string) (string, error) {
 	if len(extra) > 0 {
 		after = "# --- what the plan adds\n" + strings.Join(extra, "\n") + "\n"
 	}
+	kinds := map[string]string{"WORDPRESS": flag(p.Application.Setup == plan.PresetWordPress), "NODE_RED": flag(p.Application.Setup == plan.PresetNodeRED)}
 	return replace(bootSh, map[string]string{
 		"SITE": p.Site(), "TIER": t.Name, "MOUNT": quoted(p.Files.Mount), "USER": appUser, "RESOURCE": groupID(t.Name),
 		"MOUNT_OPTIONS": strings.Join(mountOptions(p, t), ","), "CACHE": flag(!t.Write),
-		"INSTALL": before, "EXTRA": after, "SECRETS": secretsSh, "APP_UNIT": unsubbed(unit), "AGENT": unsubbed(agent()),
-		"WORDPRESS": flag(p.Application.Setup == plan.PresetWordPress), "NODE_RED": flag(p.Application.Setup == plan.PresetNodeRED),
+		"INSTALL": before, "FETCH": replace(fetchSh, map[string]string{"SITE": p.Site()}), "EXTRA": after, "SECRETS": strings.TrimRight(replace(secretsSh, kinds), "\n"), "APP_UNIT": unsubbed(unit), "AGENT": unsubbed(agent()),
+		"WORDPRESS": kinds["WORDPRESS"], "NODE_RED": kinds["NODE_RED"],
 		"WRITES": flag(t.Write), "APP": flag(p.Kind != plan.Static),
 		"HEALTH": quoted(fmt.Sprintf("http://127.0.0.1:%d%s", p.Balancer.TargetPort, p.Balancer.HealthPath)),
 		"TRIES":  strconv.Itoa(max(minutes(p, t.Name)*60/5, 12)),

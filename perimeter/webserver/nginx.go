@@ -2,7 +2,6 @@ package webserver
 
 import (
 	"fmt"
-	"net"
 	"path"
 	"slices"
 	"strings"
@@ -220,21 +219,6 @@ func (g *nginx) base() {
 	g.line("")
 }
 
-// hosts are the names that the site answers to on AWS: without ports, and without
-// those of a developer's machine.
-func hosts(p *plan.Plan) []string {
-	var out []string
-	for _, h := range append([]string{p.Network.Host}, p.Network.Hosts...) {
-		if n, _, err := net.SplitHostPort(h); err == nil {
-			h = n
-		}
-		if h != "" && h != "localhost" && net.ParseIP(strings.Trim(h, "[]")) == nil && !slices.Contains(out, h) {
-			out = append(out, h)
-		}
-	}
-	return out
-}
-
 // viewer is what is known of a request before it is judged.
 func (g *nginx) viewer() {
 	g.line("# The visitor's address is the edge's word: nobody but the balancer reaches this")
@@ -249,7 +233,7 @@ func (g *nginx) viewer() {
 	g.line("}")
 	g.line("map $host $rw_known {")
 	g.line("default 0;")
-	for _, h := range hosts(g.p) {
+	for _, h := range g.p.PublicHosts() {
 		g.line("%q 1;", h)
 	}
 	g.line("}")
