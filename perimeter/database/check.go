@@ -107,6 +107,8 @@ func judgeSources(p *perimeter.Pass, n *reach.Node, friends map[string]bool) {
 			switch {
 			case r.Peer.Unsure != "" || r.Unsure != "":
 				p.Unknown(n.Res, r.Pos, "security group %s of %s takes %s from %s", g.Name, n, r.Ports, r.Peer)
+			case r.Peer.Group != "" && !friends[r.Peer.Group] && !worn(p, r.Peer.Group):
+				p.Unknown(n.Res, r.Pos, "security group %s of %s takes %s from %s, which nothing in these templates has", g.Name, n, r.Ports, r.Peer)
 			case r.Peer.Group == "" || !friends[r.Peer.Group]:
 				p.Broken(n.Res, r.Pos, "security group %s of %s takes %s from %s, which is none of the site's tiers", g.Name, n, r.Ports, r.Peer)
 			case known && (r.Ports.Protocol != reach.TCP || !r.Ports.Spans.Only(port)):
@@ -116,6 +118,18 @@ func judgeSources(p *perimeter.Pass, n *reach.Node, friends map[string]bool) {
 			}
 		}
 	}
+}
+
+// worn says whether anything in the templates has a security group.
+func worn(p *perimeter.Pass, key string) bool {
+	for _, n := range p.Reach.Nodes {
+		for _, g := range n.Groups {
+			if g.Key == key {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // engineOf is the engine of a server, or of the cluster it belongs to.

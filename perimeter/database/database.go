@@ -17,6 +17,6 @@ var Perimeter = &perimeter.Perimeter{
 		"and generated grants; it can dial nothing itself." + "\n" +
 		"On AWS: RDS or Aurora in isolated subnets, one user per tier with the same grants, and " +
 		"TLS forced.",
-	Controls: slices.Concat(controls, checks),
+	Controls: slices.Concat(controls, checks, cisChecks),
 	Synth:    synth,
 }

@@ -17,6 +17,6 @@ var Perimeter = &perimeter.Perimeter{
 		"mount, with uploads told apart from code." + "\n" +
 		"On AWS: an EFS file system with a policy of its own, an access point per tier, TLS, " +
 		"and no write permission for fleet.",
-	Controls: slices.Concat(controls, checks, bucketChecks),
+	Controls: slices.Concat(controls, checks, bucketChecks, cisChecks),
 	Synth:    synth,
 }

@@ -17,6 +17,6 @@ var Perimeter = &perimeter.Perimeter{
 		"secrets in files that only the owner can open." + "\n" +
 		"On AWS: IAM roles with the rights of one tier each, multi-factor conditions on what a " +
 		"person may do, and a trail of who did it.",
-	Controls: slices.Concat(controls, checks, evidenceChecks),
+	Controls: slices.Concat(controls, checks, evidenceChecks, cisChecks),
 	Synth:    synth,
 }

@@ -17,6 +17,6 @@ var Perimeter = &perimeter.Perimeter{
 		"by a hub whose firewall refuses what the plan does not list." + "\n" +
 		"On AWS: a VPC with public, private and isolated subnets, network ACLs, endpoints and " +
 		"flow logs.",
-	Controls: slices.Concat(controls, checks, flowChecks),
+	Controls: slices.Concat(controls, checks, flowChecks, cisChecks),
 	Synth:    synth,
 }
