@@ -5,10 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/ringwall/ringwall/internal/cis"
 	"github.com/ringwall/ringwall/internal/template"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/perimeter/all"
@@ -21,7 +23,7 @@ import (
 func newCheck() *cobra.Command {
 	var flags planFlags
 	var o probeOptions
-	var region string
+	var region, accepted, benchmark string
 	c := &cobra.Command{
 		Use:   "check [site | DIR]",
 		Short: "Prove CloudFormation templates, ours or anyone's, before anything is built",
@@ -42,6 +44,9 @@ read, 3 one is broken.`,
 			if err != nil {
 				return usage(err)
 			}
+			if !slices.Contains(cis.Versions, benchmark) {
+				return usage(fmt.Errorf("reading --benchmark: got %q, want one of %v", benchmark, cis.Versions))
+			}
 			jobs, err := verify.Select(all.Perimeters, o.only)
 			if err != nil {
 				return usage(err)
@@ -61,9 +66,18 @@ read, 3 one is broken.`,
 				head.Site = filepath.ToSlash(filepath.Clean(args[0]))
 			}
 			jobs, results, notes := verify.Check(p, set, jobs)
-			head.Notes = notes
+			suppressions, err := acceptances(accepted, p, args)
+			if err != nil {
+				return usage(err)
+			}
+			var more []string
+			results, more = verify.Accept(results, suppressions, time.Now())
+			head.Notes = append(append(notes, more...), undecided(benchmark))
 			head.Millis = time.Since(head.Started).Milliseconds()
 			r := report.Build(head, all.Perimeters, jobs, results)
+			for i := range r.Controls {
+				r.Controls[i].Meets = cis.Rename(r.Controls[i].Meets, benchmark)
+			}
 			if err := sink.Write(r); err != nil {
 				return err
 			}
@@ -76,6 +90,8 @@ read, 3 one is broken.`,
 	f.StringArrayVarP(&o.formats, "output", "o", nil, "`format[=file]`: text, json, html or sarif (repeatable)")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "every control, with what was looked at")
 	f.StringVar(&o.color, "color", "auto", "auto, always or never")
+	f.StringVar(&accepted, "accepted", "", "`file` of findings that somebody answers for (default: "+plan.SuppressionsFile+" beside the templates or the configuration)")
+	f.StringVar(&benchmark, "benchmark", cis.Base, "`version` of CIS AWS Foundations whose ids are shown")
 	f.StringVar(&region, "region", "", "with DIR: the `Region` of stacks that do not say theirs")
 	return c
 }
@@ -130,6 +146,43 @@ func templatesOf(p *plan.Plan) (*plan.Plan, *template.Set, error) {
 		return nil, nil, fmt.Errorf("reading what synth wrote: %w", err)
 	}
 	return p, set, nil
+}
+
+// acceptances reads what somebody answers for, where there is such a file.
+func acceptances(name string, p *plan.Plan, args []string) ([]plan.Suppression, error) {
+	if name != "" {
+		return plan.ReadSuppressions(name)
+	}
+	dir := "."
+	if p != nil {
+		dir = p.Dir()
+	} else if len(args) > 0 {
+		dir = args[0]
+		if st, err := os.Stat(dir); err == nil && !st.IsDir() {
+			dir = filepath.Dir(dir)
+		}
+	}
+	name = filepath.Join(dir, plan.SuppressionsFile)
+	if _, err := os.Stat(name); err != nil {
+		return nil, nil
+	}
+	return plan.ReadSuppressions(name)
+}
+
+// undecided says which recommendations no template can answer.
+func undecided(version string) string {
+	var account, person []string
+	for _, r := range cis.All() {
+		id := r.In[version]
+		switch {
+		case id == "":
+		case r.By == cis.ByAccount:
+			account = append(account, id)
+		case r.By == cis.ByPerson:
+			person = append(person, id)
+		}
+	}
+	return fmt.Sprintf("CIS AWS Foundations %s: only a live account can answer %s, and only a person %s (ringwall explain cis)", version, strings.Join(account, " "), strings.Join(person, " "))
 }
 
 func isSite(name string) bool {
