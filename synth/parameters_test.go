@@ -91,17 +91,21 @@ func TestParameters(t *testing.T) {
 			is(func(s *site) any { return len(s.resources(database)) }, "1"), count(database, "AWS::CloudFormation::WaitConditionHandle", 1)}},
 		{"instance of mysql", "", nil, []func(*testing.T, *site){
 			is(func(s *site) any { return db(s)["Engine"] }, "mysql"), is(func(s *site) any { return db(s)["Port"] }, "3306"), rule("in   DatabaseGroup ← FleetGroup tcp/3306-3306", true),
-			prop(database, "Parameters", "Family", "mysql8.0"), is(func(s *site) any { return s.props(database, "Parameters")["Parameters"].(map[string]any)["require_secure_transport"] }, "1"),
+			prop(database, "Parameters", "Family", "mysql8.0"), is(func(s *site) any {
+				return s.props(database, "Parameters")["Parameters"].(map[string]any)["require_secure_transport"]
+			}, "1"),
 			is(func(s *site) any { return db(s)["EngineVersion"] }, "8.0.46"), note("database.full: 8.0.46 instead of 8.0.28")}},
 		{"instance of postgres", "", set{"database.engine": "postgres", "database.major": "16", "database.full": "16.9"}, []func(*testing.T, *site){
 			is(func(s *site) any { return db(s)["Engine"] }, "postgres"), is(func(s *site) any { return db(s)["Port"] }, "5432"), is(func(s *site) any { return db(s)["EngineVersion"] }, "16.9"), rule("in   DatabaseGroup ← FleetGroup tcp/5432-5432", true),
-			prop(database, "Parameters", "Family", "postgres16"), is(func(s *site) any { return s.props(database, "Parameters")["Parameters"].(map[string]any)["rds.force_ssl"] }, "1")}},
+			prop(database, "Parameters", "Family", "postgres16"), is(func(s *site) any {
+				return s.props(database, "Parameters")["Parameters"].(map[string]any)["rds.force_ssl"]
+			}, "1")}},
 		{"retired major version", "", set{"database.engine": "postgres", "database.major": "12", "database.full": "12.9"}, []func(*testing.T, *site){
-			is(func(s *site) any { return db(s)["EngineVersion"] }, "12.22"), note("12.22 instead of 12.9")}},
+			is(func(s *site) any { return db(s)["EngineVersion"] }, "12.22-rds.20251114"), note("12.22-rds.20251114 instead of 12.9")}},
 		{"major version only", "", set{"database.major": "8.4", "database.full": ""}, []func(*testing.T, *site){
-			is(func(s *site) any { return db(s)["EngineVersion"] }, "8.4"), prop(database, "Parameters", "Family", "mysql8.4")}},
+			is(func(s *site) any { return db(s)["EngineVersion"] }, "8.4.9"), prop(database, "Parameters", "Family", "mysql8.4")}},
 		{"no version", "", set{"database.major": "", "database.full": ""}, []func(*testing.T, *site){
-			is(func(s *site) any { return db(s)["EngineVersion"] }, "8.4"), note("database.full: 8.4: the configuration names no version")}},
+			is(func(s *site) any { return db(s)["EngineVersion"] }, "8.4.9"), note("database.full: 8.4.9: the configuration names no version")}},
 		{"cluster of mysql", "", set{"database.config": "cluster", "database.size": "3"}, []func(*testing.T, *site){
 			count(database, "AWS::RDS::DBInstance", 4), is(func(s *site) any { return db(s)["Engine"] }, "aurora-mysql"), prop(database, "Parameters", "Family", "aurora-mysql8.0"),
 			is(func(s *site) any { return db(s)["Port"] }, "3306"), prop(database, "Server0", "DBInstanceClass", "db.t4g.medium"), note("aws.dbInstanceType: t4g.medium instead of t4g.micro")}},

@@ -71,16 +71,26 @@ func (c *cloud) notes() {
 		return
 	}
 	if v := c.version; v.Why != "" {
-		note("database.full", cmp.Or(d.Full, d.Major), v.Full, v.Why)
+		note("database.full", d.RDSWas(), v.Full, v.Why)
+	}
+	if c.p.AWS.DBSnapshot != "" && d.Config == plan.DBInstance {
+		note("aws.dbSnapshot", "", c.p.AWS.DBSnapshot, "RDS restores a snapshot as it is: copy one that is not encrypted under a key first, and restore the copy")
 	}
 	if d.Snapshot != "" {
 		note("database.snapshot", d.Snapshot, "", "a dump is read back on this machine only; aws.dbSnapshot names a snapshot of RDS")
 	}
 }
 
-// class is the server's instance class. Aurora has none as small as RDS's smallest.
+// class is the server's instance class. Aurora has none as small as RDS's smallest,
+// and retired versions run on the former generation only.
 func (c *cloud) class() cfn.String {
 	kind := cmp.Or(c.p.AWS.DBInstanceType, "t4g.micro")
+	if v := c.version; v.Engine == "mysql" && v.Major == "5.7" || v.Engine == "postgres" && v.Major == "11" {
+		if size, ok := strings.CutPrefix(kind, "t4g."); ok {
+			kind = "t3." + size
+			c.s.Note(cfn.Note{Key: "aws.dbInstanceType", Was: c.p.AWS.DBInstanceType, Now: kind, Why: v.Engine + " " + v.Major + " has no t4g"})
+		}
+	}
 	if c.p.Database.Config == plan.DBCluster {
 		family, size, _ := strings.Cut(kind, ".")
 		if size == "micro" || size == "small" || size == "nano" {
@@ -147,10 +157,10 @@ func (c *cloud) monitor() cfn.String {
 func (c *cloud) instance() {
 	d := c.p.Database
 	group := c.st.Add("Parameters", &res.RDSDBParameterGroup{
-		Description: cfn.S("TLS only, for " + c.p.Site() + "."), Family: cfn.S(string(d.Engine) + c.version.Major), Parameters: c.parameters(),
+		Description: cfn.S("TLS only, for " + c.p.Site() + "."), Family: cfn.S(c.version.Engine + c.version.Major), Parameters: c.parameters(),
 	})
 	i := &res.RDSDBInstance{
-		Engine: cfn.S(string(d.Engine)), EngineVersion: cfn.S(c.version.Full), DBInstanceClass: c.class(), Port: cfn.S(strconv.Itoa(int(d.Port))),
+		Engine: cfn.S(c.version.Engine), EngineVersion: cfn.S(c.version.Full), DBInstanceClass: c.class(), Port: cfn.S(strconv.Itoa(int(d.Port))),
 		AllocatedStorage: cfn.S("20"), MaxAllocatedStorage: cfn.I(200), StorageType: cfn.S("gp3"),
 		StorageEncrypted: cfn.B(true), KmsKeyId: c.s.Use(plan.RefDataKey, c.st),
 		DBSubnetGroupName: c.subnets().Ref(), VPCSecurityGroups: []cfn.String{c.s.Use(plan.RefDatabaseGroup, c.st)}, PubliclyAccessible: cfn.B(false), MultiAZ: cfn.B(true),
@@ -174,13 +184,7 @@ func (c *cloud) instance() {
 // cluster adds an Aurora cluster: a writer and the plan's number of replicas.
 func (c *cloud) cluster() {
 	d := c.p.Database
-	engine := map[plan.Engine]string{plan.MySQL: "aurora-mysql", plan.Postgres: "aurora-postgresql"}[d.Engine]
-	version := c.version
-	if d.Engine == plan.MySQL && version.Major != "5.7" && version.Major != "8.0" {
-		c.s.Note(cfn.Note{Key: "database.major", Was: version.Major, Now: "8.0", Why: "Aurora is compatible with MySQL 8.0 at most"})
-		version.Major, version.Full = "8.0", "8.0"
-		c.version = version
-	}
+	engine, version := c.version.Engine, c.version
 	group := c.st.Add("Parameters", &res.RDSDBClusterParameterGroup{
 		Description: cfn.S("TLS only, for " + c.p.Site() + "."), Family: cfn.S(engine + version.Major), Parameters: c.parameters(),
 	})

@@ -68,7 +68,7 @@ func recorder(p *plan.Plan, s *cfn.Stacks, logs *cfn.Handle) {
 func backups(p *plan.Plan, s *cfn.Stacks) {
 	st := s.Stack(plan.StackBaseline)
 	vault := st.Add("BackupVault", &res.BackupBackupVault{
-		BackupVaultName:   cfn.S(p.Site()),
+		BackupVaultName:   vaultName(p.Site()),
 		EncryptionKeyArn:  s.Use(plan.RefDataKey, st),
 		LockConfiguration: &res.BackupBackupVault_LockConfigurationType{MinRetentionDays: cfn.I(7), MaxRetentionDays: cfn.I(365)},
 		AccessPolicy: cfn.Policy{{Sid: "NobodyDeletes", Deny: true, Principal: cfn.Anyone, Resource: cfn.Strs("*"),
@@ -124,6 +124,13 @@ func backups(p *plan.Plan, s *cfn.Stacks) {
 			},
 		})
 	}
+}
+
+// vaultName is the site's with the first part of the stack's own id: a vault that is
+// kept when the stack goes is not in the next one's way.
+func vaultName(site string) cfn.String {
+	id := cfn.Split(0, "-", cfn.Split(2, "/", cfn.StackID))
+	return cfn.Join("-", cfn.S(site[:min(len(site), 40)]), id)
 }
 
 func underscored(s string) string { return strings.ReplaceAll(s, "-", "_") }
