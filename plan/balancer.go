@@ -29,12 +29,12 @@ const (
 // its app: the balancer may send it to another instance, whatever its method.
 const HeaderUnreached = "X-Ringwall-Unreached"
 
-// OriginSecretName is the name of one of the two origin secrets of a site on AWS,
-// "A" and "B": the same in the site's Region and in EdgeRegion.
-func OriginSecretName(site, which string) string { return site + "/origin/" + which }
+// OriginSecretName is the name of a site's origin secret on AWS: the same in the
+// site's Region and in EdgeRegion, which has a copy.
+func OriginSecretName(site string) string { return site + "/origin" }
 
-// OriginSecretValue stands in a template for the value of an origin secret.
+// OriginSecretValue stands in a template for the value of the origin secret.
 // CloudFormation fills it in when it deploys, and shows it to nobody.
-func OriginSecretValue(site, which string) string {
-	return "{{resolve:secretsmanager:" + OriginSecretName(site, which) + ":SecretString:secret}}"
+func OriginSecretValue(site string) string {
+	return "{{resolve:secretsmanager:" + OriginSecretName(site) + ":SecretString:secret}}"
 }

@@ -88,6 +88,9 @@ var (
 // RefTargetGroup is the ARN of a tier's target group.
 func RefTargetGroup(tier string) Ref { return Ref{"balancer", title(tier) + "TargetGroup"} }
 
+// RefTargetGroupName is a tier's target group as metrics name it: targetgroup/name/id.
+func RefTargetGroupName(tier string) Ref { return Ref{"balancer", title(tier) + "TargetGroupName"} }
+
 // Things of perimeter 5: ids of security groups.
 var (
 	RefBalancerGroup = Ref{"instance", "BalancerGroup"}

@@ -7,6 +7,7 @@ import (
 	"github.com/ringwall/ringwall/internal/cfn"
 	"github.com/ringwall/ringwall/internal/cfn/res"
 	"github.com/ringwall/ringwall/internal/nodered"
+	"github.com/ringwall/ringwall/internal/rotator"
 	"github.com/ringwall/ringwall/internal/wordpress"
 	"github.com/ringwall/ringwall/plan"
 )
@@ -23,6 +24,7 @@ const (
 // signs is therefore none on the other.
 func synth(p *plan.Plan, s *cfn.Stacks) error {
 	st := s.Stack(plan.StackCompute)
+	var secrets []*cfn.Handle
 	for _, t := range p.Tiers {
 		files, err := tierFiles(p, t)
 		if err != nil {
@@ -32,8 +34,15 @@ func synth(p *plan.Plan, s *cfn.Stacks) error {
 			return err
 		}
 		if p.HasAppSecret(t) {
-			appSecret(p, s, st, t)
+			secrets = append(secrets, appSecret(p, s, st, t))
 		}
+	}
+	if len(secrets) > 0 {
+		key := "seed"
+		if p.Application.Setup == plan.PresetNodeRED {
+			key = "password"
+		}
+		rotator.Add(st, rotator.Rotation{ID: "AppSecretRotator", About: "Changes what the app of " + p.Site() + " makes its keys of.", Secrets: secrets, Key: key, LogsKey: s.Use(plan.RefLogsKey, st)})
 	}
 	where := st
 	if p.AWS.Image == plan.ImageBuild {
@@ -96,7 +105,7 @@ func imageFiles(p *plan.Plan) ([]bundle.File, error) {
 	return out, err
 }
 
-func appSecret(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack, t plan.Tier) {
+func appSecret(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack, t plan.Tier) *cfn.Handle {
 	ref := plan.RefAppSecret(t.Name)
 	generate := &res.SecretsManagerSecret_GenerateSecretString{
 		SecretStringTemplate: cfn.S("{}"), GenerateStringKey: cfn.S("seed"), PasswordLength: cfn.I(64), ExcludePunctuation: cfn.B(true),
@@ -115,4 +124,5 @@ func appSecret(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack, t plan.Tier) {
 		PolicyDocument: cfn.Policy{{Sid: "OwnAppSecret", Action: []string{"secretsmanager:GetSecretValue"}, Resource: []cfn.String{secret.Ref()}}},
 	})
 	s.Provide(ref, st, secret.Ref())
+	return secret
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ringwall/ringwall/internal/cfn"
 	"github.com/ringwall/ringwall/internal/cfn/res"
+	"github.com/ringwall/ringwall/internal/rotator"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -25,7 +26,7 @@ const sslPolicy = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
 // would have to know the secret, without which no rule matches.
 func synth(p *plan.Plan, s *cfn.Stacks) error {
 	st := s.Stack(plan.StackCompute)
-	secrets := originSecrets(p, s, st)
+	secret := originSecret(p, s, st)
 	b := load(p, s, st)
 	listener := st.Add("Listener", &res.ElasticLoadBalancingV2Listener{
 		LoadBalancerArn: b.Ref(), Port: cfn.I(443), Protocol: cfn.S("HTTPS"), SslPolicy: cfn.S(sslPolicy),
@@ -33,48 +34,49 @@ func synth(p *plan.Plan, s *cfn.Stacks) error {
 		DefaultActions: []*res.ElasticLoadBalancingV2Listener_Action{{Type: cfn.S("fixed-response"),
 			FixedResponseConfig: &res.ElasticLoadBalancingV2Listener_FixedResponseConfig{StatusCode: cfn.S("404"), ContentType: cfn.S("text/plain"), MessageBody: cfn.S("404 not found\n")}}},
 	})
+	var rules []*cfn.Handle
 	// Administrators first: the rule that asks for more is asked before the other.
 	for i, t := range p.Tiers {
 		group := targets(p, s, st, t)
-		header := func(name string, values ...cfn.String) *res.ElasticLoadBalancingV2ListenerRule_RuleCondition {
+		header := func(name, value string) *res.ElasticLoadBalancingV2ListenerRule_RuleCondition {
 			return &res.ElasticLoadBalancingV2ListenerRule_RuleCondition{Field: cfn.S("http-header"),
-				HttpHeaderConfig: &res.ElasticLoadBalancingV2ListenerRule_HttpHeaderConfig{HttpHeaderName: cfn.S(name), Values: values}}
+				HttpHeaderConfig: &res.ElasticLoadBalancingV2ListenerRule_HttpHeaderConfig{HttpHeaderName: cfn.S(name), Values: cfn.Strs(value)}}
 		}
-		st.Add(id(t.Name)+"Rule", &res.ElasticLoadBalancingV2ListenerRule{
+		rules = append(rules, st.Add(id(t.Name)+"Rule", &res.ElasticLoadBalancingV2ListenerRule{
 			ListenerArn: listener.Ref(), Priority: cfn.I(i + 1),
 			Conditions: []*res.ElasticLoadBalancingV2ListenerRule_RuleCondition{
-				header(plan.HeaderSecret, cfn.S(plan.OriginSecretValue(p.Site(), "A")), cfn.S(plan.OriginSecretValue(p.Site(), "B"))),
-				header(plan.HeaderTier, cfn.S(t.Name)),
+				header(plan.HeaderSecret, plan.OriginSecretValue(p.Site())),
+				header(plan.HeaderTier, t.Name),
 			},
 			Actions: []*res.ElasticLoadBalancingV2ListenerRule_Action{{Type: cfn.S("forward"), TargetGroupArn: group.Ref()}},
-		}, cfn.DependsOn(secrets...))
+		}, cfn.DependsOn(secret)))
 	}
+	rotator.Add(st, rotator.Rotation{
+		ID: "OriginSecretRotator", About: "Changes what the edge of " + p.Site() + " shows to its balancer, without a request lost.",
+		Secrets: []*cfn.Handle{secret}, Key: "secret", LogsKey: s.Use(plan.RefLogsKey, st),
+		Rules: rules, Header: plan.HeaderSecret, Host: p.Network.Host, Site: p.Site(),
+	})
 	return nil
 }
 
-// originSecrets are two, so that they can be exchanged without a request lost: the
-// rules take both, and the edge sends one. To exchange them: give the one that is
-// not in use a new value and update this stack, let the edge send it, do the same
-// with the other one. us-east-1, where the edge's stack is, has a copy of each.
-func originSecrets(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack) []*cfn.Handle {
-	var out []*cfn.Handle
-	for _, n := range []string{"A", "B"} {
-		r := &res.SecretsManagerSecret{
-			Name:        cfn.S(plan.OriginSecretName(p.Site(), n)),
-			Description: cfn.S("What the edge of " + p.Site() + " shows to its balancer."),
-			KmsKeyId:    s.Use(plan.RefDataKey, st),
-			GenerateSecretString: &res.SecretsManagerSecret_GenerateSecretString{
-				// A listener's condition takes * and ? for wildcards; there are none among letters and digits.
-				SecretStringTemplate: cfn.S("{}"), GenerateStringKey: cfn.S("secret"), PasswordLength: cfn.I(64), ExcludePunctuation: cfn.B(true),
-			},
-		}
-		if p.AWS.Region != plan.EdgeRegion {
-			r.ReplicaRegions = []*res.SecretsManagerSecret_ReplicaRegion{{Region: cfn.S(plan.EdgeRegion)}}
-		}
-		out = append(out, st.Add("OriginSecret"+n, r))
+// originSecret is what the edge shows and the rules ask for. us-east-1, where the
+// edge's stack is, has a copy of it.
+func originSecret(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack) *cfn.Handle {
+	r := &res.SecretsManagerSecret{
+		Name:        cfn.S(plan.OriginSecretName(p.Site())),
+		Description: cfn.S("What the edge of " + p.Site() + " shows to its balancer."),
+		KmsKeyId:    s.Use(plan.RefDataKey, st),
+		GenerateSecretString: &res.SecretsManagerSecret_GenerateSecretString{
+			// A listener's condition takes * and ? for wildcards; there are none among letters and digits.
+			SecretStringTemplate: cfn.S("{}"), GenerateStringKey: cfn.S("secret"), PasswordLength: cfn.I(64), ExcludePunctuation: cfn.B(true),
+		},
 	}
-	s.Provide(plan.RefOriginSecret, st, out[0].Ref())
-	return out
+	if p.AWS.Region != plan.EdgeRegion {
+		r.ReplicaRegions = []*res.SecretsManagerSecret_ReplicaRegion{{Region: cfn.S(plan.EdgeRegion)}}
+	}
+	h := st.Add("OriginSecret", r)
+	s.Provide(plan.RefOriginSecret, st, h.Ref())
+	return h
 }
 
 func load(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack) *cfn.Handle {
@@ -145,6 +147,7 @@ func targets(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack, t plan.Tier) *cfn.Handl
 		},
 	})
 	s.Provide(plan.RefTargetGroup(t.Name), st, h.Ref())
+	s.Provide(plan.RefTargetGroupName(t.Name), st, h.Att("TargetGroupFullName"))
 	return h
 }
 

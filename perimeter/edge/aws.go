@@ -146,15 +146,10 @@ const originID = "balancer"
 // origin is the balancer: inside the VPC, where CloudFront has an interface of its
 // own, or at a public address. Either way it is shown the origin secret.
 func (e *edgeStack) origin() *res.CloudFrontDistribution_Origin {
-	use := e.st.Param("OriginSecretInUse", cfn.Parameter{
-		Type: "String", Default: "A", AllowedValues: []string{"A", "B"},
-		Description: "Which of the two origin secrets the edge sends; the balancer takes both.",
-	})
-	e.st.Condition("SendsSecretB", cfn.M{"Fn::Equals": []any{use, "B"}})
 	o := &res.CloudFrontDistribution_Origin{
 		Id: cfn.S(originID), DomainName: e.s.Use(plan.RefBalancerDNS, e.st), ConnectionAttempts: cfn.I(3), ConnectionTimeout: cfn.I(5),
 		OriginCustomHeaders: []*res.CloudFrontDistribution_OriginCustomHeader{{HeaderName: cfn.S(plan.HeaderSecret),
-			HeaderValue: cfn.If("SendsSecretB", cfn.S(plan.OriginSecretValue(e.p.Site(), "B")), cfn.S(plan.OriginSecretValue(e.p.Site(), "A")))}},
+			HeaderValue: cfn.S(plan.OriginSecretValue(e.p.Site()))}},
 	}
 	if e.p.AWS.Balancer == plan.BalancerPublic {
 		o.CustomOriginConfig = &res.CloudFrontDistribution_CustomOriginConfig{

@@ -179,7 +179,7 @@ func scale(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack, t plan.Tier, asg *cfn.Han
 			TargetValue: cfn.N(perMinute),
 			PredefinedMetricSpecification: &res.AutoScalingScalingPolicy_PredefinedMetricSpecification{
 				PredefinedMetricType: cfn.S("ALBRequestCountPerTarget"),
-				ResourceLabel:        cfn.Join("/", s.Use(plan.RefBalancerName, st), cfn.Split(5, ":", s.Use(plan.RefTargetGroup(t.Name), st))),
+				ResourceLabel:        cfn.Join("/", s.Use(plan.RefBalancerName, st), s.Use(plan.RefTargetGroupName(t.Name), st)),
 			},
 		},
 	})
