@@ -2,6 +2,7 @@ package synth_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -168,26 +169,58 @@ func TestCombinations(t *testing.T) {
 		{"database.full", []string{""}},
 		{"database.major", []string{""}},
 	}
+	// Rows are added until each pair of values of two parameters has been in one.
+	type value struct{ axis, value int }
+	open := map[[2]value]bool{}
 	for i := range axes {
 		for j := range i {
-			for _, x := range axes[i].values {
-				for _, y := range axes[j].values {
-					set := map[string]string{}
-					for _, a := range axes {
-						set[a.key] = a.values[0]
-					}
-					set[axes[i].key], set[axes[j].key] = x, y
-					s, err := try(sample, "wp-dev", set, inner)
-					if err != nil {
-						t.Errorf("%v: %v", set, err)
-						continue
-					}
-					for _, wrong := range always(s) {
-						t.Errorf("%v: %s", set, wrong)
-					}
+			for x := range axes[i].values {
+				for y := range axes[j].values {
+					open[[2]value{{j, y}, {i, x}}] = true
 				}
 			}
 		}
+	}
+	pairs := slices.SortedFunc(maps.Keys(open), func(a, b [2]value) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	rows := 0
+	for _, p := range pairs {
+		if !open[p] {
+			continue
+		}
+		row := make([]int, len(axes))
+		for i := range axes { // the value with the most open pairs among those that stand
+			best := -1
+			for v := range axes[i].values {
+				n := 0
+				for j := range i {
+					if open[[2]value{{j, row[j]}, {i, v}}] {
+						n++
+					}
+				}
+				if (i != p[0].axis || v == p[0].value) && (i != p[1].axis || v == p[1].value) && n > best {
+					best, row[i] = n, v
+				}
+			}
+		}
+		set := map[string]string{}
+		for i, a := range axes {
+			set[a.key] = a.values[row[i]]
+			for j := range i {
+				delete(open, [2]value{{j, row[j]}, {i, row[i]}})
+			}
+		}
+		rows++
+		s, err := try(sample, "wp-dev", set, inner)
+		if err != nil {
+			t.Errorf("%v: %v", set, err)
+			continue
+		}
+		for _, wrong := range always(s) {
+			t.Errorf("%v: %s", set, wrong)
+		}
+	}
+	if len(open) > 0 || rows < 12 {
+		t.Errorf("%d rows leave %d pairs open", rows, len(open))
 	}
 }
 

@@ -171,11 +171,15 @@ func (b *builder) properties(e *entry) object {
 	return b.tagged(e, props)
 }
 
+// untagged are types whose tags CloudFormation took up lately: not every Region
+// has them yet.
+var untagged = []string{"AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"}
+
 // tagged adds the set's tags where the type takes tags; a tag that the resource
 // has itself is kept.
 func (b *builder) tagged(e *entry, props object) object {
 	r := schema.Lookup(e.resource.CFNType())
-	if r == nil || r.TagName == "" {
+	if r == nil || r.TagName == "" || slices.Contains(untagged, r.Type) {
 		return props
 	}
 	tags := slices.Clone(b.stack.set.Tags)

@@ -222,7 +222,9 @@ func (w *World) ref(st *Stack, pos Pos, name string) *Value {
 		return text(pos, st.Name)
 	case "AWS::Region":
 		return text(pos, w.Region(st))
-	case "AWS::AccountId", "AWS::StackId", "AWS::NotificationARNs":
+	case "AWS::StackId": // templates take it apart: its last part is of the stack alone
+		return text(pos, "arn:aws:cloudformation:"+w.Region(st)+":"+Pseudo("AccountId")+":stack/"+st.Name+"/"+Pseudo("StackId"))
+	case "AWS::AccountId", "AWS::NotificationARNs":
 		return text(pos, Pseudo(strings.TrimPrefix(name, "AWS::")))
 	}
 	if p := st.Template.params[name]; p != nil {
