@@ -185,6 +185,9 @@ func TestDeployTwoRegions(t *testing.T) {
 	if !ev.has("wp-dev-cdn-stack", "Site", Done) || !ev.has("wp-dev-network-stack", "", Done) {
 		t.Error("progress did not tell of the distribution and the network")
 	}
+	if n := srv.Account().Closed; n != 2 {
+		t.Errorf("got %d sides of the default security group closed, want both", n)
+	}
 	for _, q := range srv.Log() {
 		switch q.Action {
 		case "DescribeChangeSet", "ExecuteChangeSet", "DeleteChangeSet":

@@ -105,6 +105,11 @@ func motoStacks(t *testing.T) {
 		t.Fatalf("got %v, %v, want four resources", have, err)
 	}
 
+	g, err := c.defaultGroup(t.Context(), home, *have["Vpc"].PhysicalResourceId)
+	if err != nil || g.id == "" || len(g.in)+len(g.out) != 0 {
+		t.Errorf("the default security group: got %+v, %v, want it without a rule", g, err)
+	}
+
 	site.Stacks[0].Parameters = nil
 	res = mustDeploy(t, c, site)
 	if len(res.Unchanged) != 2 {

@@ -97,6 +97,11 @@ func (c *Client) propose(ctx context.Context, s *Stack, out map[Output]string) (
 		}
 	}
 	p.Changes = compare(former, fresh)
+	open, err := c.openGroups(ctx, s, cur, fresh)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.Changes = append(p.Changes, open...)
 	if p.Status == "" {
 		return p, cur, nil
 	}

@@ -186,7 +186,7 @@ func (r *run) ship(ctx context.Context, s *Stack) error {
 	}
 	set, err := r.propose(ctx, s, cur, params)
 	if errors.Is(err, ErrNoChange) {
-		if err := r.protect(ctx, s, cur); err != nil {
+		if err := errors.Join(r.protect(ctx, s, cur), r.closeGroups(ctx, s, cur)); err != nil {
 			return fail(err)
 		}
 		r.keep(s, cur, false)
@@ -221,7 +221,7 @@ func (r *run) ship(ctx context.Context, s *Stack) error {
 	if end.StackStatus != types.StackStatusCreateComplete && end.StackStatus != types.StackStatusUpdateComplete {
 		return fail(r.failure(ctx, s, end, token, from))
 	}
-	if err := r.protect(ctx, s, end); err != nil {
+	if err := errors.Join(r.protect(ctx, s, end), r.closeGroups(ctx, s, end)); err != nil {
 		return fail(err)
 	}
 	r.keep(s, end, true)

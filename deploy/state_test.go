@@ -90,7 +90,7 @@ func TestDryRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(all) != 4 || all[0].Stack != "wp-dev-network-stack" || all[0].Status != "" || len(all[0].Changes) != 4 || all[0].Changes[0].Action != "add" {
+	if len(all) != 4 || all[0].Stack != "wp-dev-network-stack" || all[0].Status != "" || len(all[0].Changes) != 5 || all[0].Changes[4].Action != "close" || all[0].Changes[0].Action != "add" {
 		t.Errorf("got %+v", all)
 	}
 	if len(settings) != 3 || settings[0].Now != "off" || settings[0].New != "on" || settings[1].Now != "none" {

@@ -3,6 +3,7 @@ package fakecfn
 import (
 	"encoding/json"
 	"encoding/xml"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -16,6 +17,7 @@ type account struct {
 	block    *PublicAccessBlock
 	password map[string]string // the password policy; nil: none
 	zones    map[string]string // Route 53: id by name
+	closed   map[string]bool   // sides of default security groups without a rule: sg-<vpc>/in
 	prefixes map[string]string // EC2: prefix list id by Region/name
 }
 
@@ -29,7 +31,7 @@ type PublicAccessBlock struct {
 }
 
 func (a *account) init() {
-	a.objects, a.ebs = map[string][]byte{}, map[string]bool{}
+	a.objects, a.ebs, a.closed = map[string][]byte{}, map[string]bool{}, map[string]bool{}
 	a.zones, a.prefixes = map[string]string{}, map[string]string{}
 }
 
@@ -137,6 +139,26 @@ func (s *Server) ec2(q Request) (any, *Error) {
 		a.ebs[q.Region] = false
 		return state()
 	}
+	switch q.Action {
+	case "DescribeSecurityGroups":
+		vpc := q.Params.Get("Filter.1.Value.1")
+		return flat("<securityGroupInfo><item><groupId>sg-" + vpc + "</groupId><groupName>default</groupName></item></securityGroupInfo>")
+	case "DescribeSecurityGroupRules":
+		items := ""
+		for _, side := range []string{"in", "out"} {
+			if g := q.Params.Get("Filter.1.Value.1"); !a.closed[g+"/"+side] {
+				items += "<item><securityGroupRuleId>sgr-" + side + "</securityGroupRuleId><isEgress>" + fmt.Sprint(side == "out") + "</isEgress></item>"
+			}
+		}
+		return flat("<securityGroupRuleSet>" + items + "</securityGroupRuleSet>")
+	case "RevokeSecurityGroupIngress", "RevokeSecurityGroupEgress":
+		key := q.Params.Get("GroupId") + "/" + strings.TrimPrefix(q.Params.Get("SecurityGroupRuleId.1"), "sgr-")
+		if a.closed[key] {
+			return nil, &Error{Code: "InvalidSecurityGroupRuleId.NotFound", Message: "The specified rule does not exist in this security group."}
+		}
+		a.closed[key] = true
+		return flat("<return>true</return>")
+	}
 	if q.Action == "DescribeManagedPrefixLists" {
 		name, items := q.Params.Get("Filter.1.Value.1"), ""
 		if id := a.prefixes[q.Region+"/"+name]; id != "" {
@@ -221,13 +243,14 @@ type AccountState struct {
 	Block    *PublicAccessBlock
 	Password map[string]string
 	Objects  int
+	Closed   int // sides of default security groups that have no rule any more
 }
 
 // Account returns the account's settings.
 func (s *Server) Account() AccountState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := AccountState{EBS: map[string]bool{}, Password: s.account.password, Objects: len(s.account.objects)}
+	v := AccountState{EBS: map[string]bool{}, Password: s.account.password, Objects: len(s.account.objects), Closed: len(s.account.closed)}
 	for k, on := range s.account.ebs {
 		v.EBS[k] = on
 	}
