@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -36,7 +37,7 @@ Ctrl-C stops this program at any moment; the next destroy goes on from there.`,
 			}
 			ctx, stop := interruptible(c)
 			defer stop()
-			site, err := siteOf(c.ErrOrStderr(), p)
+			site, err := siteOf(io.Discard, p)
 			if err != nil {
 				return err
 			}

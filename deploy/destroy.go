@@ -125,7 +125,7 @@ type Protected struct{ What []string }
 
 func (e *Protected) Error() string {
 	return "destroying: deletion is protected: " + strings.Join(e.What, "; ") +
-		"; turn it off (deletionProtection in the configuration, then deploy; the stack's termination protection with --unprotect) and run destroy again; nothing was deleted"
+		"; nothing was deleted; a stack's termination protection goes with --unprotect, a database's with database.protect: false in the configuration and a deploy; then run destroy again"
 }
 
 // DestroyOptions of one run.
