@@ -60,10 +60,14 @@ func (c *cloud) acls() {
 	c.acl("Private", c.private, privateIn, privateOut)
 	c.acl("Isolated", c.isolated, isolatedIn, isolatedOut)
 	for _, out := range []bool{false, true} {
-		c.st.Add("DefaultAclDeny"+direction(out), &res.EC2NetworkAclEntry{
-			NetworkAclId: c.vpc.Att("DefaultNetworkAcl"), RuleNumber: cfn.I(1), Protocol: cfn.I(all),
-			Egress: cfn.B(out), RuleAction: cfn.S("deny"), CidrBlock: cfn.S(anywhere),
-		})
+		deny := func(number int) *res.EC2NetworkAclEntry {
+			return &res.EC2NetworkAclEntry{NetworkAclId: c.vpc.Att("DefaultNetworkAcl"), RuleNumber: cfn.I(number), Protocol: cfn.I(all),
+				Egress: cfn.B(out), RuleAction: cfn.S("deny")}
+		}
+		v4, v6 := deny(1), deny(2)
+		v4.CidrBlock, v6.Ipv6CidrBlock = cfn.S(anywhere), cfn.S("::/0")
+		c.st.Add("DefaultAclDeny"+direction(out), v4)
+		c.st.Add("DefaultAclDeny"+direction(out)+"6", v6)
 	}
 }
 
