@@ -7,6 +7,7 @@ package reach
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/ringwall/ringwall/internal/template"
 )
@@ -38,6 +39,7 @@ type Graph struct {
 	main    map[string]*Table // by VPC
 	acls    map[string]*ACL
 	igws    map[string]bool // VPCs with an internet gateway
+	v6      map[string]bool // VPCs with a block of IPv6
 }
 
 // A Node is something with a network interface: it can be dialled and can dial.
@@ -141,7 +143,12 @@ type Entry struct {
 // Build reads the network of a world.
 func Build(w *template.World) *Graph {
 	g := &Graph{World: w, groups: map[string]*Group{}, subnets: map[string]*Subnet{}, tables: map[string]*Table{},
-		main: map[string]*Table{}, acls: map[string]*ACL{}, igws: map[string]bool{}}
+		main: map[string]*Table{}, acls: map[string]*ACL{}, igws: map[string]bool{}, v6: map[string]bool{}}
+	for _, r := range w.OfType("AWS::EC2::VPCCidrBlock") {
+		if r.Get("AmazonProvidedIpv6CidrBlock").Truth(false) != template.No || !r.Get("Ipv6CidrBlock").Absent() || !r.Get("Ipv6IpamPoolId").Absent() {
+			g.v6[id(r.Get("VpcId"))] = true
+		}
+	}
 	for _, r := range w.OfType("AWS::EC2::VPCGatewayAttachment") {
 		if !r.Get("InternetGatewayId").Absent() {
 			g.igws[id(r.Get("VpcId"))] = true
@@ -233,7 +240,7 @@ func (g *Graph) readACLs() {
 		if a == nil {
 			// The VPC's default ACL lets everything through at number 100
 			// (VPC guide, default network ACL); entries add to that.
-			a = defaultACL()
+			a = g.defaultACL(strings.TrimSuffix(key, ".DefaultNetworkAcl"))
 			g.acls[key] = a
 		}
 		n, ok := r.Get("RuleNumber").Int()
@@ -264,9 +271,15 @@ func (g *Graph) readACLs() {
 	}
 }
 
-func defaultACL() *ACL {
+// defaultACL is a VPC's; the line for IPv6 is there only where the VPC has a block
+// of it.
+func (g *Graph) defaultACL(vpc string) *ACL {
 	a := &ACL{}
-	for i, b := range []string{"0.0.0.0/0", "::/0"} {
+	families := []string{"0.0.0.0/0"}
+	if g.v6[vpc] {
+		families = append(families, "::/0")
+	}
+	for i, b := range families {
 		e := Entry{Number: 100 + i, Allow: true, Ports: Ports{All, every}, Block: netip.MustParsePrefix(b)}
 		a.In, a.Out = append(a.In, e), append(a.Out, e)
 	}
@@ -316,7 +329,7 @@ func (g *Graph) readSubnets() {
 			s.ACL = g.acls[s.VPC+".DefaultNetworkAcl"]
 		}
 		if s.ACL == nil {
-			s.ACL = defaultACL()
+			s.ACL = g.defaultACL(s.VPC)
 		}
 	}
 }

@@ -467,7 +467,7 @@ func (g *Graph) ACLs() []NamedACL {
 	for _, r := range g.World.OfType("AWS::EC2::VPC") {
 		a := g.acls[r.Key()+".DefaultNetworkAcl"]
 		if a == nil {
-			a = defaultACL()
+			a = g.defaultACL(r.Key())
 		}
 		out = append(out, NamedACL{"the default network ACL of " + r.ID, "; give it an entry with a lower number that denies (NetworkAclId: !GetAtt " + r.ID + ".DefaultNetworkAcl)", r, a})
 	}

@@ -122,25 +122,35 @@ func checkSecret(p *perimeter.Pass) error {
 	return nil
 }
 
+// judgeRule: of the values that a rule takes, one is what the distribution sends,
+// and every other is a secret too (the next one, while the two take turns).
 func judgeRule(p *perimeter.Pass, r *template.Resource, added []originHeader, unsure string) {
 	hs := headers(r)
 	for _, a := range added {
 		values := hs[a.name]
-		if values.Absent() || len(values.List()) == 0 {
+		if len(values.List()) == 0 {
 			continue
 		}
+		sent := false
 		for _, v := range values.List() {
 			got := secretOf(p, v.String())
+			sent = sent || got == a.value && !v.Unknown()
 			switch {
 			case v.Unknown():
 				p.Unknown(r, v.Place(r.Pos), "rule %s wants header %s with a value that is not known: %s", r.ID, a.name, v.Why())
-			case strings.ContainsAny(got, "*?") && !strings.HasPrefix(got, "secret "):
+			case strings.HasPrefix(got, "secret "), got == a.value && !strings.ContainsAny(got, "*?"):
+			case strings.ContainsAny(got, "*?"):
 				p.Broken(r, v.Place(r.Pos), "rule %s takes header %s with anything that matches %s, want the secret alone", r.ID, a.name, v.Show())
-			case got != a.value && unsure == "":
-				p.Broken(r, v.Place(r.Pos), "rule %s wants another value in header %s than the distribution sends (%s)", r.ID, a.name, a.pos)
-			case got != a.value:
-				p.Unknown(r, v.Place(r.Pos), "whether the distribution sends what rule %s wants in %s is not known: %s", r.ID, a.name, unsure)
+			default:
+				p.Broken(r, v.Place(r.Pos), "rule %s takes header %s with a value that the distribution does not send, and that is no secret", r.ID, a.name)
 			}
+		}
+		switch {
+		case sent:
+		case unsure != "":
+			p.Unknown(r, values.Place(r.Pos), "whether the distribution sends what rule %s wants in %s is not known: %s", r.ID, a.name, unsure)
+		default:
+			p.Broken(r, values.Place(r.Pos), "rule %s wants another value in header %s than the distribution sends (%s)", r.ID, a.name, a.pos)
 		}
 		return
 	}

@@ -121,20 +121,61 @@ func judgeForeign(p *perimeter.Pass, t *perimeter.Tier, s *template.Resource, at
 	}
 }
 
+// judgeRotation: a secret is changed on a schedule, or has another one that takes
+// turns with it, so that it can be changed while nobody uses it.
 func judgeRotation(p *perimeter.Pass, s *template.Resource) {
 	arn := p.Access.ARN(s)
 	for _, r := range p.World.OfType("AWS::SecretsManager::RotationSchedule") {
 		if p.Access.Text(r.Get("SecretId").String()) == arn {
-			if !r.Get("RotationRules").Absent() {
-				return
+			if r.Get("RotationRules").Absent() {
+				p.Broken(r, r.Pos, "rotation of %s has no schedule", s.ID)
 			}
-			p.Broken(r, r.Pos, "rotation of %s has no schedule", s.ID)
 			return
 		}
 	}
-	if !s.Get("GenerateSecretString").Absent() || !s.Get("SecretString").Absent() {
+	switch {
+	case s.Get("GenerateSecretString").Absent() && s.Get("SecretString").Absent():
+	case takesTurns(p, s):
+		p.Tried("%s takes turns with another secret", s.ID)
+	case p.Plan != nil && tagged(s, "ringwall:perimeter", "application"):
+		p.Tried("%s is what an app makes its keys of; a new one ends every session, so no schedule changes it", s.ID)
+	default:
 		p.Broken(s, s.Pos, "secret %s is never changed: it has no rotation", s.ID)
 	}
+}
+
+func tagged(r *template.Resource, key, value string) bool {
+	for _, t := range r.Get("Tags").List() {
+		if t.Get("Key").Is(key) && t.Get("Value").Is(value) {
+			return true
+		}
+	}
+	return false
+}
+
+// takesTurns: a listener's rule takes the secret or another one.
+func takesTurns(p *perimeter.Pass, s *template.Resource) bool {
+	name := s.Get("Name").String()
+	for _, r := range p.World.OfType("AWS::ElasticLoadBalancingV2::ListenerRule") {
+		for _, c := range r.Get("Conditions").List() {
+			values, mine, others := c.Get("HttpHeaderConfig", "Values").List(), false, false
+			for _, v := range values {
+				text := v.String()
+				if !strings.HasPrefix(text, "{{resolve:secretsmanager:") {
+					continue
+				}
+				if strings.Contains(text, template.Token(s.Key(), "")) || name != "" && strings.Contains(text, ":"+name+":") {
+					mine = true
+				} else {
+					others = true
+				}
+			}
+			if mine && others {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // judgeWildcards: AWS adds six characters to a secret's name, and a * in place of
