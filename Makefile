@@ -75,6 +75,10 @@ verify-aws: go ## judge the templates of many sites with tools that are not ours
 	@scripts/setup aws
 	$(GO) run ./proof $(PROOF)
 
+check-mutations: go ## break every promise of the templates in turn: each check must see it
+	@out=$$($(GO) test -count=1 -timeout 10m -run '^TestCheckMutations$$' -v ./verify/mutations); code=$$?; \
+	echo "$$out" | grep -vE '^(=== |--- PASS|PASS|ok)'; exit $$code
+
 fuzz: go ## run the fuzz targets: FUZZTIME=20s FUZZMAX=10
 	@GO=$(GO) scripts/fuzz
 

@@ -112,6 +112,9 @@ func (m *Model) Edges(p *Principal) []Edge {
 			add(nil, d, "can hand any role to %s and use it there (iam:PassRole with %s): %s", c.service, strings.Join(c.actions, " and "), pass.Why)
 		}
 	}
+	if x := m.May(p, "iam:PassRole", m.iam(anyRole), Context{"iam:passedtoservice": {"any-service-at-all"}}); x.Allowed != template.No {
+		add(nil, x, "can hand any role of the account to any service (iam:PassRole): %s", x.Why)
+	}
 	if x := m.May(p, "lambda:UpdateFunctionCode", m.regional("lambda", anyFunction), nil); x.Allowed != template.No {
 		add(nil, x, "can change the code of any function (lambda:UpdateFunctionCode): %s", x.Why)
 	}
@@ -288,8 +291,9 @@ func (q *Principal) serves(service string) bool {
 	return false
 }
 
-// Climb returns the shortest chain of edges from an identity to an administrator
-// (to is nil) or to another identity. sure: only edges that certainly exist.
+// Climb returns the shortest chain of edges from an identity to an administrator of
+// the account (to is nil) or to another identity, which an administrator's rights
+// are not counted as a way to. sure: only edges that certainly exist.
 func (m *Model) Climb(from, to *Principal, sure bool) []Edge {
 	type step struct {
 		at  *Principal
@@ -305,10 +309,10 @@ func (m *Model) Climb(from, to *Principal, sure bool) []Edge {
 				continue
 			}
 			via := append(append([]Edge(nil), s.via...), e)
-			if e.To == to || e.To == nil {
+			if e.To == to {
 				return via
 			}
-			if !seen[e.To] {
+			if e.To != nil && !seen[e.To] {
 				seen[e.To] = true
 				queue = append(queue, step{e.To, via})
 			}

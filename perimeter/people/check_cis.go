@@ -79,14 +79,25 @@ func checkSupport(p *perimeter.Pass) error {
 	return nil
 }
 
+// checkAnalyzer: one in every Region that the templates make something in.
 func checkAnalyzer(p *perimeter.Pass) error {
+	has := map[string]bool{}
 	for _, r := range p.World.OfType("AWS::AccessAnalyzer::Analyzer") {
 		p.Tried("analyzer %s", r.ID)
 		if t := r.Get("Type"); t.Is("ACCOUNT") || t.Is("ORGANIZATION") {
-			return nil
+			has[p.World.Region(r.Stack)] = true
 		}
 	}
-	p.Account("an access analyzer")
+	if len(has) == 0 {
+		p.Account("an access analyzer")
+		return nil
+	}
+	for _, st := range p.World.Stacks {
+		if region := p.World.Region(st); !has[region] {
+			p.Broken(nil, template.Pos{File: st.Template.File}, "no template has an access analyzer in %s, where stack %s is", template.Show(region), st.Name)
+			has[region] = true
+		}
+	}
 	return nil
 }
 
