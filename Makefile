@@ -6,7 +6,7 @@ TESTS ?= ./...
 BUILD  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'
 MUTATE = $(GO) test -tags walldown -count=1 -timeout 20m -run '^TestMutations' -v
 
-.PHONY: help up wordpress node-red setup go build board cross test test-short race lint vuln check-fmt probe-mutations verify-aws fuzz bench clean
+.PHONY: help up wordpress node-red setup go build board cross test test-short race lint vuln check-fmt probe-mutations check-mutations verify-aws fuzz bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-16s %s\n' "$$t" "$$d"; done
