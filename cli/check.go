@@ -40,6 +40,7 @@ read, 3 one is broken.`,
 		Example: "  ringwall check wp-dev\n  ringwall check examples/sample-aws\n  ringwall check DIR --only files,vpc -o text -o sarif=check.sarif",
 		Args:    atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			shortLived()
 			sink, err := report.Open(o.formats, c.OutOrStdout(), o.report())
 			if err != nil {
 				return usage(err)

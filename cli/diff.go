@@ -44,6 +44,7 @@ Exit codes: 0 nothing significant, or approved; 1 failed; 4 approval is needed.`
 		Example: "  ringwall diff wp-dev\n  ringwall diff wp-dev --against templates/ -o json\n  ringwall diff wp-dev --approve \"bigger database, agreed on Monday\"\n  ringwall diff new/ --against old/",
 		Args:    atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			shortLived()
 			if o.policy {
 				return diff.WritePolicy(c.OutOrStdout())
 			}

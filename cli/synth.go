@@ -32,6 +32,7 @@ What the configuration says and AWS no longer has, or what is not safe, is repla
 each replacement is printed. The same configuration gives the same bytes.`,
 		Args: atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			shortLived()
 			if output != "json" && output != "yaml" {
 				return usage(fmt.Errorf("reading --output: got %q, want json or yaml", output))
 			}

@@ -6,15 +6,16 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // A demand is what a text should have been.
 type demand struct{ want, hint string }
 
 func matching(expr, want string) func(string) *demand {
-	re := regexp.MustCompile(expr)
+	re := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) }) // when it is asked for: every command starts here
 	return func(s string) *demand {
-		if re.MatchString(s) {
+		if re().MatchString(s) {
 			return nil
 		}
 		return &demand{want: want}

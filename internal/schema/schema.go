@@ -7,20 +7,16 @@
 package schema
 
 import (
-	"bytes"
-	"compress/gzip"
 	_ "embed"
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 )
 
-//go:embed schema.gz
-var packed []byte
+//go:embed schema.txt
+var text string
 
 // A Resource is one resource type.
 type Resource struct {
@@ -90,19 +86,20 @@ type Type struct {
 	Enum       []string             // the words a String may be; nil: any
 }
 
-var index = sync.OnceValue(func() map[string][]byte {
-	z, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		panic("schema: " + err.Error()) // the file is ours; a test reads it
-	}
-	data, err := io.ReadAll(z)
-	if err != nil {
-		panic("schema: " + err.Error())
-	}
-	m := make(map[string][]byte, 256)
-	for line := range bytes.Lines(data) {
-		name, rest, _ := bytes.Cut(line, []byte("\t"))
-		m[string(name)] = rest
+// index finds the lines of each type; internal/schema/gen/write.go has their form.
+// Nothing is decoded before it is asked for: a command uses a third of the types.
+var index = sync.OnceValue(func() map[string]string {
+	m := make(map[string]string, 256)
+	for rest := text; rest != ""; {
+		end := strings.Index(rest, "\nR\t")
+		if end < 0 {
+			end = len(rest) - 1
+		}
+		block := rest[:end+1]
+		rest = rest[end+1:]
+		head, _, _ := strings.Cut(block, "\n")
+		name, _, _ := strings.Cut(strings.TrimPrefix(head, "R\t"), "\t")
+		m[name] = block
 	}
 	return m
 })
@@ -123,11 +120,11 @@ func Lookup(name string) *Resource {
 	if r, ok := decoded[name]; ok {
 		return r
 	}
-	line, ok := index()[name]
+	lines, ok := index()[name]
 	if !ok {
 		return nil
 	}
-	r, err := decode(name, line)
+	r, err := decode(name, lines)
 	if err != nil {
 		panic("schema: " + err.Error()) // a test decodes them all
 	}
@@ -135,69 +132,127 @@ func Lookup(name string) *Resource {
 	return r
 }
 
-// The compact form; internal/schema/gen writes it.
-type (
-	packedResource struct {
-		P        map[string]packedProperty
-		A        map[string]string
-		T        map[string]map[string]packedProperty
-		Stateful bool
-		Scrutiny string
-		ID       []string
-		Tags     string
-		TagKind  string
-		More     [][]string
+func decode(name, lines string) (*Resource, error) {
+	r := &Resource{Type: name, Properties: map[string]*Property{}, Attributes: map[string]*Type{}}
+	objects := objects{}
+	props := r.Properties
+	for lines != "" {
+		var line, kind, field string
+		line, lines, _ = strings.Cut(lines, "\n")
+		kind, line, _ = strings.Cut(line, "\t")
+		field, line, _ = strings.Cut(line, "\t")
+		switch kind {
+		case "R":
+			r.options(line)
+		case "P":
+			props[field] = readProperty(field, line, objects)
+		case "A":
+			r.Attributes[field] = typeOf(line, nil, objects)
+		case "T":
+			props = map[string]*Property{}
+			objects.named(field).Properties = props
+		default:
+			return nil, fmt.Errorf("reading the type %s: a line of kind %q", name, kind)
+		}
 	}
-	packedProperty struct {
-		T, C, S, V string
-		R, D       bool
-		E, F       []string
-	}
-)
-
-func decode(name string, line []byte) (*Resource, error) {
-	var p packedResource
-	if err := json.Unmarshal(line, &p); err != nil {
-		return nil, fmt.Errorf("reading the type %s: %w", name, err)
-	}
-	r := &Resource{Type: name, Attributes: map[string]*Type{}, Stateful: p.Stateful, Scrutiny: p.Scrutiny,
-		Identifier: p.ID, TagName: p.Tags, TagKind: p.TagKind}
-	objects := map[string]*Type{}
-	for n := range p.T {
-		objects[n] = &Type{Kind: Object, Name: n}
-	}
-	for n, props := range p.T {
-		objects[n].Properties = unpack(props, objects)
-	}
-	r.Properties = unpack(p.P, objects)
-	for n, t := range p.A {
-		r.Attributes[n] = typeOf(t, nil, objects)
-	}
-	for _, path := range p.More {
-		r.MayReplace = append(r.MayReplace, strings.Join(path, "/"))
+	for n, o := range objects {
+		if o.Properties == nil {
+			return nil, fmt.Errorf("reading the type %s: nothing is said of %s within it", name, n)
+		}
 	}
 	return r, nil
 }
 
-func unpack(in map[string]packedProperty, objects map[string]*Type) map[string]*Property {
-	out := make(map[string]*Property, len(in))
-	for n, p := range in {
-		q := &Property{Name: n, Type: typeOf(p.T, p.E, objects), Required: p.R, Deprecated: p.D,
-			Scrutiny: p.S, Default: p.V, RefersTo: p.F}
-		switch p.C {
-		case "y":
-			q.Replace = Yes
-		case "m":
-			q.Replace = Maybe
-		}
-		out[n] = q
+// eachOption calls f for each word, or word=value, of a line.
+func eachOption(line string, f func(name, value string)) {
+	for line != "" {
+		var o string
+		o, line, _ = strings.Cut(line, "\t")
+		name, value, _ := strings.Cut(o, "=")
+		f(name, value)
 	}
-	return out
 }
 
-func typeOf(t string, enum []string, objects map[string]*Type) *Type {
+func (r *Resource) options(line string) {
+	eachOption(line, func(name, value string) {
+		switch name {
+		case "stateful":
+			r.Stateful = true
+		case "scrutiny":
+			r.Scrutiny = value
+		case "id":
+			r.Identifier = strings.Split(value, "|")
+		case "tags":
+			r.TagName = value
+		case "tagKind":
+			r.TagKind = value
+		case "may":
+			r.MayReplace = strings.Split(value, "|")
+		}
+	})
+}
+
+func readProperty(name, line string, in objects) *Property {
+	p := &Property{Name: name}
+	typ, line, _ := strings.Cut(line, "\t")
+	var enum []string
+	eachOption(line, func(name, value string) {
+		switch name {
+		case "required":
+			p.Required = true
+		case "replace":
+			p.Replace = map[string]Replace{"y": Yes, "m": Maybe}[value]
+		case "deprecated":
+			p.Deprecated = true
+		case "scrutiny":
+			p.Scrutiny = value
+		case "default":
+			p.Default = value
+		case "enum":
+			enum = strings.Split(value, "|")
+		case "refers":
+			p.RefersTo = strings.Split(value, "|")
+		}
+	})
+	p.Type = typeOf(typ, enum, in)
+	return p
+}
+
+// objects are the types within a resource, which may be named before they come.
+type objects map[string]*Type
+
+func (o objects) named(name string) *Type {
+	t := o[name]
+	if t == nil {
+		t = &Type{Kind: Object, Name: name}
+		o[name] = t
+	}
+	return t
+}
+
+// Types without anything of their own are shared.
+var (
+	plainString = &Type{Kind: String}
+	plainInt    = &Type{Kind: Int}
+	plainNumber = &Type{Kind: Number}
+	plainBool   = &Type{Kind: Bool}
+	plainJSON   = &Type{Kind: JSON}
+	plainTag    = &Type{Kind: Tag}
+)
+
+func typeOf(t string, enum []string, in objects) *Type {
 	if t == "tag" {
-		return &Type{Kind: Tag}
+		return plainTag
+	}
+	if len(enum) == 0 {
+		switch t {
+		case "s", "d":
+			return plainString
+		case "i":
+			return plainInt
+		case "n":
+			return plainNumber
+		}
 	}
 	switch t[:min(len(t), 1)] {
 	case "s", "d":
@@ -207,21 +262,19 @@ func typeOf(t string, enum []string, objects map[string]*Type) *Type {
 	case "n":
 		return &Type{Kind: Number, Enum: enum}
 	case "b":
-		return &Type{Kind: Bool}
+		return plainBool
 	case "j":
-		return &Type{Kind: JSON}
+		return plainJSON
 	case "[":
-		return &Type{Kind: List, Elem: typeOf(t[1:], enum, objects)}
+		return &Type{Kind: List, Elem: typeOf(t[1:], enum, in)}
 	case "{":
-		return &Type{Kind: Map, Elem: typeOf(t[1:], enum, objects)}
+		return &Type{Kind: Map, Elem: typeOf(t[1:], enum, in)}
 	case "#":
-		if o := objects[t[1:]]; o != nil {
-			return o
-		}
+		return in.named(t[1:])
 	case "|":
 		u := &Type{Kind: Union}
-		for _, x := range strings.Split(t[1:], "|") {
-			u.Of = append(u.Of, typeOf(x, nil, objects))
+		for x := range strings.SplitSeq(t[1:], "|") {
+			u.Of = append(u.Of, typeOf(x, nil, in))
 		}
 		return u
 	}

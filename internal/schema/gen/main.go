@@ -8,7 +8,6 @@
 package main
 
 import (
-	"bytes"
 	"compress/gzip"
 	_ "embed"
 	"encoding/json"
@@ -44,26 +43,13 @@ func run(file string) error {
 	if err != nil {
 		return err
 	}
-	var lines bytes.Buffer
+	var text strings.Builder
 	for _, r := range resources {
-		data, err := json.Marshal(r)
-		if err != nil {
+		if err := r.write(&text); err != nil {
 			return err
 		}
-		fmt.Fprintf(&lines, "%s\t%s\n", r.name, data)
 	}
-	var packed bytes.Buffer
-	z, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
-	if err != nil {
-		return err
-	}
-	if _, err := z.Write(lines.Bytes()); err != nil {
-		return err
-	}
-	if err := z.Close(); err != nil {
-		return err
-	}
-	if err := os.WriteFile("internal/schema/schema.gz", packed.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile("internal/schema/schema.txt", []byte(text.String()), 0o644); err != nil {
 		return err
 	}
 	return writeStructs(filepath.Join("internal", "cfn", "res"), resources)
@@ -121,30 +107,29 @@ type (
 	}
 )
 
-// The compact shape; internal/schema reads it. Keys are short because each comes
-// ten thousand times.
+// What is kept of the database; write gives it the form that internal/schema reads.
 type (
 	resource struct {
 		name     string
-		P        map[string]*property            `json:"p"`
-		A        map[string]string               `json:"a,omitempty"`
-		T        map[string]map[string]*property `json:"t,omitempty"`
-		Stateful bool                            `json:"stateful,omitempty"`
-		Scrutiny string                          `json:"scrutiny,omitempty"`
-		ID       []string                        `json:"id,omitempty"`
-		Tags     string                          `json:"tags,omitempty"`
-		TagKind  string                          `json:"tagKind,omitempty"`
-		More     json.RawMessage                 `json:"more,omitempty"`
+		P        map[string]*property
+		A        map[string]string
+		T        map[string]map[string]*property
+		Stateful bool
+		Scrutiny string
+		ID       []string
+		Tags     string
+		TagKind  string
+		More     json.RawMessage
 	}
 	property struct {
-		T string   `json:"t"`           // s i n b j d tag, #nested, [list, {map, |union
-		R bool     `json:"r,omitempty"` // required
-		C string   `json:"c,omitempty"` // y: replaces, m: may replace
-		E []string `json:"e,omitempty"` // the words it may be
-		D bool     `json:"d,omitempty"` // deprecated
-		S string   `json:"s,omitempty"` // scrutiny
-		V string   `json:"v,omitempty"` // default
-		F []string `json:"f,omitempty"` // resource types it refers to
+		T string   // s i n b j d tag, #nested, [list, {map, |union
+		R bool     // required
+		C string   // y: replaces, m: may replace
+		E []string // the words it may be
+		D bool     // deprecated
+		S string   // scrutiny
+		V string   // default
+		F []string // resource types it refers to
 	}
 )
 
