@@ -119,8 +119,8 @@ func (c *cloud) users() error {
 
 	sum := sha256.Sum256([]byte(program))
 	users := c.st.Add("Users", &cfn.Custom{Kind: "Custom::DatabaseUsers", ServiceToken: keeper.Att("Arn"), Properties: cfn.M{
-		// What the keeper is called again for.
-		"Program": hex.EncodeToString(sum[:8]), "Host": c.hostText(), "ServiceTimeout": 600,
+		// What the keeper is called again for. A secret's value may not stand here.
+		"Program": hex.EncodeToString(sum[:8]), "Server": c.master, "ServiceTimeout": 600,
 	}}, cfn.DependsOn(c.st.Find("KeeperLogsRight")), cfn.Delete())
 	permission := func(id, service string, source cfn.String) *cfn.Handle {
 		p := &res.LambdaPermission{Action: cfn.S("lambda:InvokeFunction"), FunctionName: keeper.Att("Arn"), Principal: cfn.S(service), SourceAccount: cfn.AccountID}

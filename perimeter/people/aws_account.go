@@ -1,6 +1,8 @@
 package people
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 
 	"github.com/ringwall/ringwall/internal/cfn"
@@ -76,14 +78,13 @@ func backups(p *plan.Plan, s *cfn.Stacks) {
 	}, cfn.Retain())
 	s.Provide(plan.RefBackupVault, st, vault.Ref())
 	role := st.Add("BackupRole", &res.IAMRole{
-		Description: cfn.S("Lets AWS Backup keep and restore the stores of " + p.Site() + "."),
-		AssumeRolePolicyDocument: cfn.Policy{{Principal: cfn.Service("backup.amazonaws.com"), Action: []string{"sts:AssumeRole"},
-			Condition: cfn.M{"StringEquals": cfn.M{"aws:SourceAccount": cfn.AccountID}}}},
+		Description:              cfn.S("Lets AWS Backup keep and restore the stores of " + p.Site() + "."),
+		AssumeRolePolicyDocument: cfn.Assume("backup.amazonaws.com"),
 		ManagedPolicyArns: []cfn.String{
 			cfn.AWSPolicy("service-role/AWSBackupServiceRolePolicyForBackup"), cfn.AWSPolicy("service-role/AWSBackupServiceRolePolicyForRestores")},
 	})
 	nightly := st.Add("BackupPlan", &res.BackupBackupPlan{BackupPlan: &res.BackupBackupPlan_BackupPlanResourceType{
-		BackupPlanName: cfn.S(p.Site()),
+		BackupPlanName: cfn.S(atMost(p.Site(), 50)),
 		BackupPlanRule: []*res.BackupBackupPlan_BackupRuleResourceType{{
 			RuleName: cfn.S("nightly"), TargetBackupVault: vault.Ref(), ScheduleExpression: cfn.S("cron(0 3 * * ? *)"),
 			StartWindowMinutes: cfn.N(60), CompletionWindowMinutes: cfn.N(480),
@@ -93,14 +94,14 @@ func backups(p *plan.Plan, s *cfn.Stacks) {
 	st.Add("BackupSelection", &res.BackupBackupSelection{
 		BackupPlanId: nightly.Ref(),
 		BackupSelection: &res.BackupBackupSelection_BackupSelectionResourceType{
-			SelectionName: cfn.S(p.Site()), IamRoleArn: role.Att("Arn"),
+			SelectionName: cfn.S(atMost(p.Site(), 50)), IamRoleArn: role.Att("Arn"),
 			ListOfTags: []*res.BackupBackupSelection_ConditionResourceType{{
 				ConditionType: cfn.S("STRINGEQUALS"), ConditionKey: cfn.S(plan.BackupTag), ConditionValue: cfn.S(p.Site()),
 			}},
 		},
 	})
 	test := st.Add("RestoreTest", &res.BackupRestoreTestingPlan{
-		RestoreTestingPlanName: cfn.S(underscored(p.Site())), ScheduleExpression: cfn.S("cron(0 6 ? * SUN *)"), StartWindowHours: cfn.I(24),
+		RestoreTestingPlanName: cfn.S(underscored(atMost(p.Site(), 50))), ScheduleExpression: cfn.S("cron(0 6 ? * SUN *)"), StartWindowHours: cfn.I(24),
 		RecoveryPointSelection: &res.BackupRestoreTestingPlan_RestoreTestingRecoveryPointSelection{
 			Algorithm: cfn.S("LATEST_WITHIN_WINDOW"), IncludeVaults: []cfn.String{vault.Att("BackupVaultArn")},
 			RecoveryPointTypes: cfn.Strs("SNAPSHOT"), SelectionWindowDays: cfn.I(14),
@@ -115,7 +116,7 @@ func backups(p *plan.Plan, s *cfn.Stacks) {
 	}
 	for _, kind := range kinds {
 		st.Add("RestoreTestOf"+kind, &res.BackupRestoreTestingSelection{
-			RestoreTestingPlanName: test.Ref(), RestoreTestingSelectionName: cfn.S(underscored(p.Site()) + "_" + kind),
+			RestoreTestingPlanName: test.Ref(), RestoreTestingSelectionName: cfn.S(underscored(atMost(p.Site(), 43)) + "_" + kind),
 			IamRoleArn: role.Att("Arn"), ProtectedResourceType: cfn.S(kind), ValidationWindowHours: cfn.I(1),
 			ProtectedResourceConditions: &res.BackupRestoreTestingSelection_ProtectedResourceConditions{
 				StringEquals: []*res.BackupRestoreTestingSelection_KeyValue{{
@@ -131,6 +132,16 @@ func backups(p *plan.Plan, s *cfn.Stacks) {
 func vaultName(site string) cfn.String {
 	id := cfn.Split(0, "-", cfn.Split(2, "/", cfn.StackID))
 	return cfn.Join("-", cfn.S(site[:min(len(site), 40)]), id)
+}
+
+// atMost is a name of n characters at most: a longer one ends in a part of its
+// hash, so that two of them stay two.
+func atMost(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	sum := sha256.Sum256([]byte(s))
+	return s[:n-7] + "-" + hex.EncodeToString(sum[:3])
 }
 
 func underscored(s string) string { return strings.ReplaceAll(s, "-", "_") }

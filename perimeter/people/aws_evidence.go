@@ -70,7 +70,7 @@ func accessLogs(p *plan.Plan, s *cfn.Stacks) *cfn.Handle {
 // 3.7, 3.10, 3.11).
 func trail(p *plan.Plan, s *cfn.Stacks, logs *cfn.Handle) *cfn.Handle {
 	st := s.Stack(plan.StackBaseline)
-	arn := cfn.Sub("arn:${AWS::Partition}:cloudtrail:${AWS::Region}:${AWS::AccountId}:trail/" + p.Site())
+	arn := trailARN(p)
 	from := cfn.M{"StringEquals": cfn.M{"aws:SourceArn": arn}}
 	store := func(suffix string) cfn.String {
 		return cfn.Sub("arn:${AWS::Partition}:s3:::${Bucket}"+suffix, cfn.With{"Bucket": cfn.RefTo("TrailBucket")})
@@ -116,6 +116,11 @@ func trail(p *plan.Plan, s *cfn.Stacks, logs *cfn.Handle) *cfn.Handle {
 	return group
 }
 
+// trailARN is the trail's, from its name: the bucket and the key know it before it is there.
+func trailARN(p *plan.Plan) cfn.String {
+	return cfn.Sub("arn:${AWS::Partition}:cloudtrail:${AWS::Region}:${AWS::AccountId}:trail/" + p.Site())
+}
+
 // alarmTopic adds the topic of every alarm of the site, and who reads it.
 func alarmTopic(p *plan.Plan, s *cfn.Stacks) *cfn.Handle {
 	st := s.Stack(plan.StackBaseline)
@@ -123,7 +128,7 @@ func alarmTopic(p *plan.Plan, s *cfn.Stacks) *cfn.Handle {
 		DisplayName: cfn.S("Alarms of " + p.Site()), KmsMasterKeyId: s.Use(plan.RefLogsKey, st),
 	})
 	st.Add("AlarmTopicPolicy", &res.SNSTopicPolicy{Topics: []cfn.String{topic.Ref()}, PolicyDocument: cfn.Policy{
-		{Sid: "Alarms", Principal: cfn.Service("cloudwatch.amazonaws.com", "events.amazonaws.com"), Action: []string{"sns:Publish"},
+		{Sid: "Alarms", Principal: cfn.Service("cloudwatch.amazonaws.com"), Action: []string{"sns:Publish"},
 			Resource: []cfn.String{topic.Ref()}, Condition: cfn.M{"StringEquals": cfn.M{"aws:SourceAccount": cfn.AccountID}}},
 		{Sid: "TLSOnly", Deny: true, Principal: cfn.Anyone, Action: []string{"sns:Publish"}, Resource: []cfn.String{topic.Ref()},
 			Condition: cfn.M{"Bool": cfn.M{"aws:SecureTransport": "false"}}},

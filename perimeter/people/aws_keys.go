@@ -35,12 +35,20 @@ func keys(p *plan.Plan, s *cfn.Stacks) {
 			Condition: cfn.M{"ArnLike": cfn.M{"kms:EncryptionContext:aws:logs:arn": cfn.Sub("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:*")}},
 		},
 		{
-			Sid: "Trails", Principal: cfn.Service("cloudtrail.amazonaws.com"), Action: []string{"kms:GenerateDataKey*", "kms:DescribeKey"}, Resource: cfn.Strs("*"),
+			Sid: "Trail", Principal: cfn.Service("cloudtrail.amazonaws.com"), Action: []string{"kms:GenerateDataKey*", "kms:DescribeKey"}, Resource: cfn.Strs("*"),
+			Condition: cfn.M{"StringEquals": cfn.M{"aws:SourceArn": trailARN(p)}},
+		},
+		{
+			Sid: "Alarms", Principal: cfn.Service("cloudwatch.amazonaws.com"), Action: []string{"kms:Decrypt", "kms:GenerateDataKey*"}, Resource: cfn.Strs("*"),
 			Condition: cfn.M{"StringEquals": cfn.M{"aws:SourceAccount": cfn.AccountID}},
 		},
 		{
-			Sid: "Alarms", Principal: cfn.Service("cloudwatch.amazonaws.com", "events.amazonaws.com"), Action: []string{"kms:Decrypt", "kms:GenerateDataKey*"}, Resource: cfn.Strs("*"),
-			Condition: cfn.M{"StringEquals": cfn.M{"aws:SourceAccount": cfn.AccountID}},
+			// Auto scaling and Image Builder tell of what they do as roles of theirs in this account.
+			Sid: "Notices", Principal: cfn.M{"AWS": "*"}, Action: []string{"kms:Decrypt", "kms:GenerateDataKey*"}, Resource: cfn.Strs("*"),
+			Condition: cfn.M{
+				"StringEquals": cfn.M{"kms:CallerAccount": cfn.AccountID, "kms:ViaService": via("sns")},
+				"ArnLike":      cfn.M{"aws:PrincipalArn": cfn.Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/*")},
+			},
 		},
 	})
 	s.Provide(plan.RefLogsKey, st, logs.Att("Arn"))

@@ -70,7 +70,10 @@ def rotate(event):
         s = read(client, arn, "AWSPENDING", token)
         sync(config, owner, {tier: (s["username"], s["password"])}, False)
     elif step == "testSecret":
-        s = read(client, arn, "AWSPENDING", token)
+        try:
+            s = read(client, arn, "AWSPENDING", token)
+        except client.exceptions.ResourceNotFoundException:
+            s = read(client, arn)  # Secrets Manager tries a new schedule with a version that is empty
         db = connect(config, s["username"], s["password"], config["database"])
         db.query("SELECT 1")
         db.close()
