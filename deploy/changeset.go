@@ -196,11 +196,9 @@ func (r *run) sweep(ctx context.Context, s *Stack, cur *types.Stack) error {
 // execute starts a change set. The token marks the events of its execution.
 func (r *run) execute(ctx context.Context, s *Stack, set *changeSet, token string) error {
 	cfn := r.in(s.Region)
-	in := &cloudformation.ExecuteChangeSetInput{ChangeSetName: &set.arn, ClientRequestToken: &token}
-	if set.create {
-		// What a failed creation made goes with it, or the next one finds it in its way.
-		in.RetainExceptOnCreate = aws.Bool(true)
-	}
+	in := &cloudformation.ExecuteChangeSetInput{ChangeSetName: &set.arn, ClientRequestToken: &token,
+		// What a failed operation made goes with it, or the next one finds it in its way.
+		RetainExceptOnCreate: aws.Bool(true)}
 	_, err := cfn.ExecuteChangeSet(ctx, in)
 	if err == nil {
 		return nil
@@ -236,30 +234,11 @@ func (r *run) tags(s *Stack) []types.Tag {
 		all = map[string]string{}
 	}
 	all[SiteTag] = r.site.Name
-	var ids []string
-	for _, o := range r.opt.Overrides {
-		ids = append(ids, o.ID+": "+o.Reason)
-	}
-	if len(ids) > 0 {
-		all["ringwall:override"] = tagValue(strings.Join(ids, " / "))
-	}
 	var out []types.Tag
 	for _, k := range slices.Sorted(maps.Keys(all)) {
 		out = append(out, types.Tag{Key: aws.String(k), Value: aws.String(all[k])})
 	}
 	return out
-}
-
-// tagValue keeps what a tag may hold: 256 of these characters.
-// https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
-func tagValue(s string) string {
-	s = strings.Map(func(c rune) rune {
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune(" +-=._:/@", c) {
-			return c
-		}
-		return '.'
-	}, s)
-	return s[:min(len(s), 256)]
 }
 
 // parameters are what a change set is made with: what is set, what other stacks put

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -38,13 +39,15 @@ func Open(ctx context.Context, region string) (*Client, error) {
 }
 
 func open(ctx context.Context, region string, backoff, poll time.Duration) (*Client, error) {
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region), config.WithLogger(logging.Nop{}), config.WithRetryer(func() aws.Retryer {
-		// Throttling may last for minutes when several deployments run in an account:
-		// the wait grows, and no budget of the client's own ends it sooner.
-		return retry.NewStandard(func(o *retry.StandardOptions) {
-			o.MaxAttempts, o.MaxBackoff, o.RateLimiter = 12, backoff, ratelimit.None
-		})
-	}))
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region), config.WithLogger(logging.Nop{}),
+		// A connection that goes silent is tried again.
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(time.Minute)), config.WithRetryer(func() aws.Retryer {
+			// Throttling may last for minutes when several deployments run in an account:
+			// the wait grows, and no budget of the client's own ends it sooner.
+			return retry.NewStandard(func(o *retry.StandardOptions) {
+				o.MaxAttempts, o.MaxBackoff, o.RateLimiter = 12, backoff, ratelimit.None
+			})
+		}))
 	if err != nil {
 		return nil, fmt.Errorf("reading AWS credentials: %w; set AWS_PROFILE, or run aws configure", err)
 	}

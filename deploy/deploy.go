@@ -12,11 +12,13 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/ringwall/ringwall/plan"
 )
 
 // Edge is the Region in which CloudFront reads certificates and web ACLs.
 // https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cnames-and-https-requirements.html
-const Edge = "us-east-1"
+const Edge = plan.EdgeRegion
 
 // A Stack is one stack as it is to be.
 type Stack struct {
@@ -50,7 +52,8 @@ type Options struct {
 	Approve func(context.Context, []Loss) error
 	// Progress is told what happens. It may be nil, and is never called concurrently.
 	Progress func(Event)
-	// Overrides are recorded in each change set's description and in each stack's tags.
+	// Overrides are recorded in each change set's description, and in the metadata of
+	// the templates that are shipped with them.
 	Overrides []Override
 	// IgnoreDrift goes on where somebody changed resources by hand.
 	IgnoreDrift bool

@@ -121,7 +121,7 @@ func (c *Client) openGroups(ctx context.Context, s *Stack, cur *types.Stack, t *
 	if !makesVPC(t) {
 		return nil, nil
 	}
-	have := map[string]types.StackResource{}
+	have := map[string]types.StackResourceSummary{}
 	if cur != nil && cur.StackStatus != types.StackStatusReviewInProgress {
 		var err error
 		if have, err = c.resources(ctx, s.Region, aws.ToString(cur.StackId)); err != nil {

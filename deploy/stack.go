@@ -139,17 +139,24 @@ func (r *run) continueRollback(ctx context.Context, s *Stack, cur *types.Stack) 
 	return nil
 }
 
-// resources lists a stack's resources: type by logical id.
-func (c *Client) resources(ctx context.Context, region, stack string) (map[string]types.StackResource, error) {
-	out, err := c.in(region).DescribeStackResources(ctx, &cloudformation.DescribeStackResourcesInput{StackName: &stack})
-	if err != nil {
-		return nil, plain("reading the resources of "+stack, err)
+// resources lists a stack's resources, by logical id. (DescribeStackResources would
+// leave out what comes after the first hundred.)
+func (c *Client) resources(ctx context.Context, region, stack string) (map[string]types.StackResourceSummary, error) {
+	all := map[string]types.StackResourceSummary{}
+	in := &cloudformation.ListStackResourcesInput{StackName: &stack}
+	for {
+		out, err := c.in(region).ListStackResources(ctx, in)
+		if err != nil {
+			return nil, plain("reading the resources of "+stack, err)
+		}
+		for _, x := range out.StackResourceSummaries {
+			all[aws.ToString(x.LogicalResourceId)] = x
+		}
+		if out.NextToken == nil {
+			return all, nil
+		}
+		in.NextToken = out.NextToken
 	}
-	all := map[string]types.StackResource{}
-	for _, x := range out.StackResources {
-		all[aws.ToString(x.LogicalResourceId)] = x
-	}
-	return all, nil
 }
 
 // ship brings one stack to what it should be.

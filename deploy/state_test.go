@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -165,9 +166,16 @@ func TestOverrideIsRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range srv.Stacks() {
-		if got := s.Tags["ringwall:override"]; got != "edge/waf: the pilot is behind a VPN. until May .Ana." {
-			t.Errorf("%s: got %q", s.Name, got)
+	have, err := client(t).Templates(t.Context(), sample(t))
+	if err != nil || len(have) != 4 {
+		t.Fatalf("got %d templates, %v, want 4", len(have), err)
+	}
+	for name, b := range have {
+		var v struct {
+			Metadata struct{ RingwallOverrides []Override }
+		}
+		if err := json.Unmarshal(b, &v); err != nil || len(v.Metadata.RingwallOverrides) != 1 || v.Metadata.RingwallOverrides[0].ID != "edge/waf" || !strings.Contains(v.Metadata.RingwallOverrides[0].Reason, "(Ana)") {
+			t.Errorf("%s: got %+v, %v", name, v, err)
 		}
 	}
 	for _, q := range srv.Log() {

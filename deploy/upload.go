@@ -25,7 +25,10 @@ const (
 // template returns a change set's template: as text, or where that is too long as
 // the address of an object in the site's bucket for templates.
 func (r *run) template(ctx context.Context, s *Stack) (body, at *string, err error) {
-	b := compact(s.Template)
+	b, err := r.recorded(s)
+	if err != nil {
+		return nil, nil, err
+	}
 	if len(b) <= maxBody {
 		return aws.String(string(b)), nil, nil
 	}
@@ -48,6 +51,42 @@ func (r *run) template(ctx context.Context, s *Stack) (body, at *string, err err
 		suffix = "amazonaws.com.cn"
 	}
 	return nil, aws.String(fmt.Sprintf("https://%s.s3.%s.%s/%s", bucket, s.Region, suffix, key)), nil
+}
+
+// recorded is a stack's template in its short form, with the overrides of this run in
+// its metadata: whoever reads the stack sees them. (A tag of the stack would become
+// one of every resource, and change them all.)
+func (r *run) recorded(s *Stack) ([]byte, error) {
+	if len(r.opt.Overrides) == 0 {
+		return compact(s.Template), nil
+	}
+	fail := func(err error) ([]byte, error) {
+		return nil, fmt.Errorf("recording the overrides in the template of %s: %w", s.Name, err)
+	}
+	var t, meta map[string]json.RawMessage
+	if err := json.Unmarshal(s.Template, &t); err != nil {
+		return fail(err)
+	}
+	if m := t["Metadata"]; m != nil {
+		if err := json.Unmarshal(m, &meta); err != nil {
+			return fail(err)
+		}
+	}
+	if meta == nil {
+		meta = map[string]json.RawMessage{}
+	}
+	var err error
+	if meta["RingwallOverrides"], err = json.Marshal(r.opt.Overrides); err != nil {
+		return fail(err)
+	}
+	if t["Metadata"], err = json.Marshal(meta); err != nil {
+		return fail(err)
+	}
+	b, err := json.Marshal(t)
+	if err != nil {
+		return fail(err)
+	}
+	return compact(b), nil
 }
 
 // templatesStack is the stack with the bucket for templates that are too long to send.

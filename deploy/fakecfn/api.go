@@ -95,22 +95,24 @@ func (s *Server) describeStackEvents(q Request) (any, *Error) {
 	}{all, next}, nil
 }
 
-func (s *Server) describeStackResources(q Request) (any, *Error) {
+func (s *Server) listStackResources(q Request) (any, *Error) {
 	st, fail := s.mustFind(q)
 	if fail != nil {
 		return nil, fail
 	}
 	type xmlResource struct {
-		StackId, StackName, LogicalResourceId, PhysicalResourceId, ResourceType, ResourceStatus, Timestamp string
+		LogicalResourceId, PhysicalResourceId, ResourceType, ResourceStatus, LastUpdatedTimestamp string
 	}
 	var all []xmlResource
 	for _, k := range slices.Sorted(maps.Keys(st.resources)) {
 		r := st.resources[k]
-		all = append(all, xmlResource{st.arn, st.name, r.logical, r.physical, r.typ, r.status, stamp(st.created)})
+		all = append(all, xmlResource{r.logical, r.physical, r.typ, r.status, stamp(st.created)})
 	}
+	all, next := page(all, q.Params.Get("NextToken"))
 	return struct {
-		StackResources []xmlResource `xml:"StackResources>member"`
-	}{all}, nil
+		StackResourceSummaries []xmlResource `xml:"StackResourceSummaries>member"`
+		NextToken              string        `xml:",omitempty"`
+	}{all, next}, nil
 }
 
 func (s *Server) getTemplate(q Request) (any, *Error) {

@@ -239,7 +239,7 @@ func (s *Server) handle(q Request, r *http.Request) (any, *Error) {
 		"ListChangeSets":                    s.listChangeSets,
 		"DescribeStacks":                    s.describeStacks,
 		"DescribeStackEvents":               s.describeStackEvents,
-		"DescribeStackResources":            s.describeStackResources,
+		"ListStackResources":                s.listStackResources,
 		"GetTemplate":                       s.getTemplate,
 		"DeleteStack":                       s.deleteStack,
 		"CancelUpdateStack":                 s.cancelUpdateStack,
