@@ -384,3 +384,26 @@ func TestMissingParameter(t *testing.T) {
 		t.Errorf("got %+v, want nothing to do", res)
 	}
 }
+
+// A change set that a killed run left in a stack goes, also where nothing is left to do.
+func TestSweepsWhatIsLeft(t *testing.T) {
+	srv := server(t, fakecfn.Options{})
+	c, site := client(t), sample(t)
+	mustDeploy(t, c, site)
+	changed := edit(t, site, "wp-dev-network-stack", `"fleet"`, `"the fleet"`)
+	r := c.newRun(changed, Options{})
+	cur, err := r.describe(t.Context(), home, "wp-dev-network-stack")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.propose(t.Context(), &changed.Stacks[3], cur, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := srv.Stacks()["wp-dev-network-stack"].ChangeSets; n != 2 {
+		t.Fatalf("NOT RUN: got %d change sets, want the executed one and one that waits", n)
+	}
+	mustDeploy(t, c, site)
+	if n := srv.Stacks()["wp-dev-network-stack"].ChangeSets; n != 1 {
+		t.Errorf("got %d change sets, want the executed one alone", n)
+	}
+}
