@@ -58,9 +58,10 @@ const (
 // none must lack. Reputation comes first: it is cheap, and what it refuses is not
 // looked at again.
 func ruleGroups(p *plan.Plan) ([]string, []cfn.Note, error) {
+	chosen := len(p.Edge.ManagedRules) > 0 && p.Origins["edge.managedRules"].Source != "default"
 	list := slices.Clone(p.Edge.ManagedRules)
 	var notes []cfn.Note
-	if len(list) == 0 {
+	if !chosen {
 		list = []string{"AWSManagedRulesAmazonIpReputationList", "AWSManagedRulesKnownBadInputsRuleSet", groupCommon, "AWSManagedRulesLinuxRuleSet"}
 		switch p.Kind {
 		case plan.PHP:
@@ -75,7 +76,7 @@ func ruleGroups(p *plan.Plan) ([]string, []cfn.Note, error) {
 	must := func(name, why string) {
 		if !slices.Contains(list, name) {
 			list = append(list, name)
-			if len(p.Edge.ManagedRules) > 0 {
+			if chosen {
 				notes = append(notes, cfn.Note{Key: "edge.managedRules", Now: name, Why: why})
 			}
 		}

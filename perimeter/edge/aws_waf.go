@@ -30,6 +30,12 @@ type webACL struct {
 // only counts as a whole.
 func waf(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack) (*cfn.Handle, error) {
 	w := &webACL{p: p, s: s, st: st}
+	if p.Edge.WAF.Off || p.Edge.WAF.DetectOnly {
+		s.Note(cfn.Note{Key: "waf", Why: "disabled and detectOnly are for this machine: on AWS the rules refuse"})
+	}
+	if len(p.Edge.WAF.Exclusions) > 0 {
+		s.Note(cfn.Note{Key: "waf.exclusions", Why: "they name rules of the local engine; AWS's groups have others"})
+	}
 	w.adminSets = len(w.sets("Admins", p.Balancer.Admins))
 	if !p.Edge.Allowed.Any {
 		allowed := w.sets("Allowed", p.Edge.Allowed)

@@ -57,7 +57,7 @@ func tier(p *plan.Plan, s *cfn.Stacks, t plan.Tier) error {
 			InstanceType:       cfn.S(instanceType(p, t.Name)),
 			IamInstanceProfile: &res.EC2LaunchTemplate_IamInstanceProfile{Arn: s.Use(plan.RefInstanceProfile(t.Name), st)},
 			SecurityGroupIds:   []cfn.String{s.Use(plan.RefTierGroup(t.Name), st)},
-			UserData:           cfn.Base64(cfn.Sub(text, fill(p, s, st, t, text))),
+			UserData:           cfn.Base64(sub(text, fill(p, s, st, t, text))),
 			// The hop limit keeps a container, or a proxy, on the instance from the role's keys.
 			MetadataOptions: &res.EC2LaunchTemplate_MetadataOptions{
 				HttpEndpoint: cfn.S("enabled"), HttpTokens: cfn.S("required"), HttpPutResponseHopLimit: cfn.I(1), InstanceMetadataTags: cfn.S("disabled"),
@@ -143,6 +143,15 @@ func fill(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack, t plan.Tier, text string) 
 		return s.Use(plan.RefAppSecret(t.Name), st)
 	})
 	return with
+}
+
+// sub is a text with the names in it filled, or the text where it has none.
+func sub(text string, with cfn.With) cfn.String {
+	plain := strings.ReplaceAll(text, "${!", "${")
+	if strings.Count(text, "${") == strings.Count(text, "${!") {
+		return cfn.S(plain)
+	}
+	return cfn.Sub(text, with)
 }
 
 // rights lets a tier's instances fetch their own configuration and answer the

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -63,7 +64,7 @@ func golden(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack, profile *cfn.Handle, arc
 	part := st.Add("Install"+suffix, &res.ImageBuilderComponent{
 		Name: cfn.S(name), Version: cfn.S("1.0.0"), Platform: cfn.S("Linux"), SupportedOsVersions: cfn.Strs("Amazon Linux 2023"),
 		Description: cfn.S("Everything that an instance of " + p.Site() + " needs."),
-		Data:        cfn.Sub(document, cfn.With{"ApplicationImage": s.Use(plan.RefInstanceFiles("application", "image"), st)}),
+		Data:        sub(document, with),
 	})
 	recipe := st.Add("Recipe"+suffix, &res.ImageBuilderImageRecipe{
 		Name: cfn.S(name), Version: cfn.S("1.0.0"), ParentImage: amiParam(st, path),
@@ -111,14 +112,17 @@ func component(p *plan.Plan) string {
 	step := func(name string, commands ...string) map[string]any {
 		return map[string]any{"name": name, "action": "ExecuteBash", "inputs": map[string]any{"commands": commands}}
 	}
-	check := []string{"nginx -v", "test -x /sbin/mount.efs", "! systemctl is-enabled sshd.service"}
+	check := []string{"nginx -v", "test -x /sbin/mount.efs", "if systemctl is-enabled sshd.service; then exit 1; fi"}
 	switch p.Application.Setup {
 	case plan.PresetWordPress:
 		check = append(check, "php-fpm -t", "test -e /opt/ringwall/wordpress/wp-settings.php")
 	case plan.PresetNodeRED:
 		check = append(check, "test -e /opt/ringwall/node-red/node_modules/node-red/red.js")
 	}
-	b, err := json.Marshal(map[string]any{
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(map[string]any{
 		"name": "install", "schemaVersion": "1.0",
 		"phases": []any{
 			map[string]any{"name": "build", "steps": []any{step("install", script)}},
@@ -128,5 +132,5 @@ func component(p *plan.Plan) string {
 	if err != nil {
 		panic("host: the component's document: " + err.Error())
 	}
-	return string(b)
+	return strings.TrimRight(b.String(), "\n")
 }
