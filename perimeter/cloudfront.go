@@ -1,7 +1,6 @@
 package perimeter
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/ringwall/ringwall/internal/template"
@@ -58,18 +57,58 @@ func ViewerRequest(w *template.World, b *template.Value) (f *template.Resource, 
 // every way through its handler: Maybe when it does so only inside of a block. with
 // is the expression that it sets.
 func FunctionSets(code, name string) (sets template.Tri, with string) {
-	start := max(0, strings.Index(code, "function handler"))
-	body := code[start:]
-	q := regexp.QuoteMeta(name)
-	form := regexp.MustCompile(`(?i)[\w$]\s*(?:\[\s*['"]` + q + `['"]\s*\]|\.` + q + `)\s*=([^=][^;\n]*)`)
+	body := code[max(0, strings.Index(code, "function handler")):]
+	lower := strings.ToLower(body)
 	sets = template.No
-	for _, m := range form.FindAllStringSubmatchIndex(body, -1) {
-		depth := strings.Count(body[:m[0]], "{") - strings.Count(body[:m[0]], "}")
-		with = body[m[2]:m[3]]
-		if depth == 1 {
-			return template.Yes, with
+	for i := 0; ; {
+		k := strings.Index(lower[i:], strings.ToLower(name))
+		if k < 0 {
+			return sets, with
 		}
-		sets = template.Maybe
+		i += k
+		if value, ok := assigned(lower[:i], body[i+len(name):]); ok {
+			with = value
+			if strings.Count(body[:i], "{")-strings.Count(body[:i], "}") == 1 {
+				return template.Yes, with
+			}
+			sets = template.Maybe
+		}
+		i += len(name)
 	}
-	return sets, with
+}
+
+// assigned says whether a name stands where a property is set: h['name'] = value or
+// h.name = value.
+func assigned(before, after string) (value string, ok bool) {
+	switch q := last(before); q {
+	case '\'', '"':
+		before = strings.TrimRight(before[:len(before)-1], " ")
+		after, ok = strings.CutPrefix(after, string(q))
+		if !ok || last(before) != '[' {
+			return "", false
+		}
+		after, ok = strings.CutPrefix(strings.TrimLeft(after, " "), "]")
+		if !ok {
+			return "", false
+		}
+	case '.':
+	default:
+		return "", false
+	}
+	after, ok = strings.CutPrefix(strings.TrimLeft(after, " "), "=")
+	if !ok || strings.HasPrefix(after, "=") {
+		return "", false
+	}
+	end := strings.IndexAny(after, ";\n")
+	if end < 0 {
+		end = len(after)
+	}
+	return after[:end], true
+}
+
+func last(s string) byte {
+	if s == "" {
+		return 0
+	}
+	return s[len(s)-1]
 }

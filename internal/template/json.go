@@ -241,15 +241,14 @@ func (r *jsonReader) escape(b []byte) ([]byte, bool) {
 			return append(b, "\"\\/\b\f\n\r\t"[k]), true
 		}
 		if c == 'u' {
-			if u, ok := r.hex(); ok {
-				if utf16.IsSurrogate(u) && strings.HasPrefix(r.s[r.i:], `\u`) {
-					r.step()
-					low, ok := r.hex()
-					if !ok {
-						return nil, false
-					}
-					u = utf16.DecodeRune(u, low)
-				}
+			u, ok := r.hex()
+			if ok && utf16.IsSurrogate(u) && strings.HasPrefix(r.s[r.i:], `\u`) {
+				r.step()
+				var low rune
+				low, ok = r.hex()
+				u = utf16.DecodeRune(u, low)
+			}
+			if ok {
 				return utf8.AppendRune(b, u), true
 			}
 		}

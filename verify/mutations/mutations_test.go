@@ -23,7 +23,7 @@ type object = map[string]any
 // A set is a site's templates, decoded: stack → template.
 type set map[string]object
 
-func sitePlan(t *testing.T) *plan.Plan {
+func sitePlan(t testing.TB) *plan.Plan {
 	t.Helper()
 	p, err := plan.Load(plan.Options{File: filepath.Join("..", "..", "plan", "testdata", "template.properties"), Site: "wp-dev", Getenv: func(string) string { return "" }})
 	if err != nil {
@@ -32,7 +32,7 @@ func sitePlan(t *testing.T) *plan.Plan {
 	return p
 }
 
-func build(t *testing.T, p *plan.Plan) map[string][]byte {
+func build(t testing.TB, p *plan.Plan) map[string][]byte {
 	t.Helper()
 	s, _, err := synth.Build(p)
 	if err != nil {
