@@ -19,6 +19,7 @@ import (
 
 	"github.com/ringwall/ringwall/deploy"
 	"github.com/ringwall/ringwall/diff"
+	"github.com/ringwall/ringwall/internal/template"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/perimeter/all"
 	"github.com/ringwall/ringwall/plan"
@@ -68,7 +69,13 @@ Exit codes: 0 shipped, and held where it was probed, 1 failed or could not tell,
 			}
 			ctx, stop := interruptible(c)
 			defer stop()
-			return ship(ctx, c, p, &o)
+			err = ship(ctx, c, p, &o)
+			if errors.Is(err, context.Canceled) {
+				if _, ok := errors.AsType[*deploy.Interrupted](err); !ok {
+					return fmt.Errorf("deploying %s: stopped before anything was changed", p.Site())
+				}
+			}
+			return err
 		},
 	}
 	flags.add(c)
@@ -265,7 +272,7 @@ func passes(c *cobra.Command, p *plan.Plan, o *deployOptions) error {
 
 // significant says what the change means for security and data, as `ringwall diff`
 // does, and stops where that is significant and nobody has approved it. A first
-// deployment changes nothing that was.
+// deployment changes nothing that was; nor does the rest of one that was stopped.
 func significant(ctx context.Context, c *cobra.Command, p *plan.Plan, client *deploy.Client, o *deployOptions) error {
 	after, err := synthesized(p)
 	if err != nil {
@@ -276,6 +283,12 @@ func significant(ctx context.Context, c *cobra.Command, p *plan.Plan, client *de
 		return err
 	}
 	r := diff.Compare(before, after.set)
+	there := func(stack string) bool {
+		return slices.ContainsFunc(before.Templates, func(t *template.Template) bool { return t.File == stack+".json" })
+	}
+	if !there(synth.StackName(p, plan.StackCDN)) { // the last one that every site has
+		r.Changes = slices.DeleteFunc(r.Changes, func(ch diff.Change) bool { return !there(ch.Stack) })
+	}
 	if len(r.Changes) == 0 {
 		return nil
 	}

@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -46,7 +47,13 @@ func (r *run) cancel(ctx context.Context, s *Stack) (string, error) {
 		_, err := r.in(s.Region).DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: cur.StackId})
 		return s.Name + ": a change set that waited was dropped", plain("deleting the empty stack "+s.Name, err)
 	case types.StackStatusCreateInProgress:
-		return s.Name + ": its creation was taken back", r.remove(ctx, s, cur, nil)
+		err := r.remove(ctx, s, cur, nil)
+		what := s.Name + ": its creation was taken back"
+		if len(r.kept) > 0 {
+			what += "; kept, and in the way of the next creation where it has a name of its own: " + strings.Join(r.kept, ", ")
+			r.kept = nil
+		}
+		return what, err
 	case types.StackStatusUpdateInProgress:
 		_, err := r.in(s.Region).CancelUpdateStack(ctx, &cloudformation.CancelUpdateStackInput{StackName: cur.StackId})
 		if err != nil && !says(err, "cannot be called from current stack status") {

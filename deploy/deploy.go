@@ -103,6 +103,7 @@ type run struct {
 	started time.Time
 
 	approved map[string]bool // losses, by stack/resource
+	kept     []string        // resources that CloudFormation left behind
 }
 
 func (c *Client) newRun(site Site, opt Options) *run {
@@ -138,18 +139,10 @@ func (c *Client) Deploy(ctx context.Context, site Site, opt Options) (*Result, e
 	if err := site.validate(); err != nil {
 		return nil, err
 	}
-	if opt.Check != nil {
-		if err := opt.Check(ctx); err != nil {
-			return nil, err
+	if err := r.prepare(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil, &Interrupted{Site: site.Name, Cause: context.Cause(ctx)}
 		}
-	}
-	if err := c.identify(ctx, site.Account); err != nil {
-		return nil, err
-	}
-	if err := c.lookups(ctx, &r.site); err != nil {
-		return nil, err
-	}
-	if err := r.foresee(ctx); err != nil {
 		return nil, err
 	}
 	if err := r.settings(ctx); err != nil {
@@ -158,6 +151,22 @@ func (c *Client) Deploy(ctx context.Context, site Site, opt Options) (*Result, e
 	err := r.inOrder(ctx, r.waits(), func(ctx context.Context, s *Stack) error { return r.ship(ctx, s) })
 	r.result.Took = time.Since(r.started)
 	return &r.result, err
+}
+
+// prepare does what comes before the first change.
+func (r *run) prepare(ctx context.Context) error {
+	if r.opt.Check != nil {
+		if err := r.opt.Check(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.identify(ctx, r.site.Account); err != nil {
+		return err
+	}
+	if err := r.lookups(ctx, &r.site); err != nil {
+		return err
+	}
+	return r.foresee(ctx)
 }
 
 // waits says which stacks each stack waits for.

@@ -306,12 +306,13 @@ func TestCancelCreation(t *testing.T) {
 			cancel()
 		}
 	})
+	site = edit(t, site, "wp-dev-compute-stack", `"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"`, `"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "DeletionPolicy": "RetainExceptOnCreate"`)
 	if _, err := c.Deploy(ctx, site, Options{}); err == nil {
 		t.Fatal("got no error")
 	}
 	did, err := c.Cancel(t.Context(), site, nil)
-	if err != nil || len(did) != 1 {
-		t.Fatalf("got %q, %v", did, err)
+	if err != nil || len(did) != 1 || !strings.Contains(did[0], "kept") || !strings.Contains(did[0], "Balancer (AWS::ElasticLoadBalancingV2::LoadBalancer ") {
+		t.Fatalf("got %q, %v, want that the balancer is kept", did, err)
 	}
 	if _, ok := srv.Stacks()["wp-dev-compute-stack"]; ok {
 		t.Error("the stack whose creation was cancelled is still there")

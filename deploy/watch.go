@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -100,6 +101,9 @@ func (r *run) report(s *Stack, e types.StackEvent, begun map[string]time.Time) {
 		}
 	case strings.HasSuffix(status, "_SKIPPED"):
 		ev.State, ev.Text = Kept, "retained"
+		r.mu.Lock()
+		r.kept = append(r.kept, fmt.Sprintf("%s (%s %s)", id, ev.Type, aws.ToString(e.PhysicalResourceId)))
+		r.mu.Unlock()
 	case strings.HasSuffix(status, "_FAILED"):
 		ev.State, ev.Text = Failed, words(reason)
 		if cancelled(reason) {

@@ -221,7 +221,9 @@ func (s *Server) compare(st *stack, c *changeSet) string {
 	for _, name := range slices.Sorted(maps.Keys(st.resources)) {
 		if r := st.resources[name]; !keep[name] {
 			ch := change{action: "Remove", logical: name, physical: r.physical, typ: r.typ, policy: "Delete"}
-			if r.policy == "Retain" || r.policy == "Snapshot" {
+			if strings.HasPrefix(r.policy, "Retain") {
+				ch.policy = "Retain"
+			} else if r.policy == "Snapshot" {
 				ch.policy = r.policy
 			}
 			c.changes = append(c.changes, ch)

@@ -191,7 +191,7 @@ func (s *Server) cleanup(st *stack, replaced map[string]*resource) {
 
 // remove deletes one resource, or leaves it where its policy says so.
 func (s *Server) remove(st *stack, r *resource) error {
-	if r.policy == "Retain" {
+	if strings.HasPrefix(r.policy, "Retain") {
 		s.event(st, r, "DELETE_SKIPPED", "")
 		delete(st.resources, r.logical)
 		return nil
