@@ -23,19 +23,29 @@ func synth(p *plan.Plan, s *cfn.Stacks) error {
 	if p.AWS.Image == plan.ImageBuild {
 		image(p, s)
 	}
+	if p.AWS.NATGateways == 0 && (p.Application.Setup != "" || p.AWS.Image == plan.ImageBuild) {
+		s.Note(cfn.Note{Key: "aws.natGateways", Was: "0", Why: "without one the app cannot be fetched, nor a golden image be built: packages of Amazon Linux alone come through S3"})
+	}
+	var first *cfn.Handle
 	for _, t := range p.Tiers {
-		if err := tier(p, s, t); err != nil {
+		group, err := tier(p, s, t, first)
+		if err != nil {
 			return err
+		}
+		if t.Write {
+			first = group
 		}
 	}
 	return nil
 }
 
-func tier(p *plan.Plan, s *cfn.Stacks, t plan.Tier) error {
+// tier adds the instances of a tier. Those that only read wait for the first that
+// writes: it is what puts the app into the tree.
+func tier(p *plan.Plan, s *cfn.Stacks, t plan.Tier, after *cfn.Handle) (*cfn.Handle, error) {
 	st := s.Stack(plan.StackCompute)
 	text, notes, err := userData(p, t)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	imageID, more := startImage(p, s, st, t.Name)
 	for _, n := range slices.Concat(notes, more) {
@@ -107,11 +117,14 @@ func tier(p *plan.Plan, s *cfn.Stacks, t plan.Tier) error {
 	opts = append(opts, cfn.Attribute("UpdatePolicy", cfn.M{"AutoScalingRollingUpdate": rolling}))
 	rights := rights(p, s, st, t)
 	opts = append(opts, cfn.DependsOn(rights))
+	if after != nil && !t.Write {
+		opts = append(opts, cfn.DependsOn(after))
+	}
 	asg := st.Add(groupID(t.Name), group, opts...)
 	if t.Max > t.Min {
 		scale(p, s, st, t, asg)
 	}
-	return nil
+	return asg, nil
 }
 
 // fill gives what the names in user data stand for; those that a text does not

@@ -221,7 +221,10 @@ func appUnit(p *plan.Plan, t plan.Tier) (string, error) {
 		}
 		line("Environment=%s", unitWord(k+"="+env[k]))
 	}
-	line("RuntimeDirectory=app\nLogsDirectory=app\nStandardOutput=append:/var/log/app/app.log\nStandardError=inherit\nUMask=0027")
+	line("RuntimeDirectory=app\nLogsDirectory=app\nUMask=0027")
+	if p.Kind != plan.PHP { // PHP opens the file itself, as its own user
+		line("StandardOutput=append:/var/log/app/app.log\nStandardError=inherit")
+	}
 	// The metadata service gives out the instance's role; the app is to have none of it.
 	line("IPAddressDeny=169.254.169.254/32 fd00:ec2::254/128")
 	line("NoNewPrivileges=yes\nCapabilityBoundingSet=\nAmbientCapabilities=\nProtectSystem=strict\nProtectHome=yes\nPrivateTmp=yes\nPrivateDevices=yes\nProtectKernelTunables=yes")

@@ -1,6 +1,7 @@
 package vpc
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/ringwall/ringwall/internal/cfn"
@@ -25,11 +26,15 @@ var services = []struct {
 		"ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"}, nil},
 	{"ec2messages", []string{"ec2messages:AcknowledgeMessage", "ec2messages:DeleteMessage", "ec2messages:FailMessage",
 		"ec2messages:GetEndpoint", "ec2messages:GetMessages", "ec2messages:SendReply"}, nil},
+	// An instance tells the stack that waits for it whether it is well.
+	{"cloudformation", []string{"cloudformation:SignalResource"}, nil},
 	{"logs", []string{"logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:PutLogEvents"}, nil},
 }
 
 // usesSecrets says whether something of the site asks for a secret.
-func usesSecrets(p *plan.Plan) bool { return p.Database.Present() || p.AWS.DBSecret != "" }
+func usesSecrets(p *plan.Plan) bool {
+	return p.Database.Present() || p.AWS.DBSecret != "" || slices.ContainsFunc(p.Tiers, p.HasAppSecret)
+}
 
 // endpoints lets the private subnets reach the services without the internet. Each
 // endpoint has a policy: identities and resources of this account, and the actions

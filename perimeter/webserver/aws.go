@@ -57,7 +57,7 @@ func Files(p *plan.Plan, t plan.Tier) ([]bundle.File, error) {
 		return nil, err
 	}
 	env := map[string]string{"RINGWALL_SITE": p.Site(), "RINGWALL_TIER": t.Name, "DATABASE_SECRET": "/run/secrets/database.json", "WORDPRESS_SECRET": "/run/secrets/wordpress.json", "DATABASE_TLS": "required"}
-	o := FPMOptions{Env: env}
+	o := FPMOptions{Env: env, Log: "/var/log/app/app.log"}
 	if guard != "" {
 		o.Guard = guardPath
 		files = append(files, bundle.File{Path: guardPath, Mode: 0o644, Text: guard})

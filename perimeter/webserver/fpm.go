@@ -16,6 +16,7 @@ type FPMOptions struct {
 	Socket string            // empty: /run/app/php.sock
 	Run    string            // a private writable directory; empty: /run/app
 	Temp   string            // empty: /tmp
+	Log    string            // what PHP itself has to say; empty: /dev/stderr
 	Guard  string            // a script that runs in front of every other one (see Guard); empty: none
 	Env    map[string]string // beside the tier's own; never secrets, only where they lie
 }
@@ -63,7 +64,10 @@ func FPM(p *plan.Plan, tier, conf string, o FPMOptions) (text string, args []str
 	var b strings.Builder
 	set := func(key string, value any) { fmt.Fprintf(&b, "%s = %v\n", key, value) }
 	b.WriteString("[global]\n")
-	set("error_log", "/dev/stderr")
+	if o.Log == "" {
+		o.Log = "/dev/stderr"
+	}
+	set("error_log", o.Log)
 	set("log_level", "notice")
 	set("log_limit", 8192)
 	set("daemonize", "no")
