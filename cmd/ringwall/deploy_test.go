@@ -38,6 +38,24 @@ func fakeAWS(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// breaks makes one resource's creation fail: breaks stack resource reason
+func breaks(ts *testscript.TestScript, neg bool, args []string) {
+	v, ok := servers.Load(ts)
+	if !ok || neg || len(args) != 3 {
+		ts.Fatalf("usage: breaks stack resource reason, after fakeaws")
+	}
+	v.(*fakecfn.Server).Inject(fakecfn.Fault{Stack: args[0], Resource: args[1], Action: "Create", Reason: args[2]})
+}
+
+// mends takes every fault away: mends
+func mends(ts *testscript.TestScript, neg bool, args []string) {
+	v, ok := servers.Load(ts)
+	if !ok || neg || len(args) > 0 {
+		ts.Fatalf("usage: mends, after fakeaws")
+	}
+	v.(*fakecfn.Server).Mend()
+}
+
 // deploys runs ringwall deploy and compares its exit code. Promises that the templates
 // do not keep are overridden: deploys 0 --no-probe
 func deploys(ts *testscript.TestScript, neg bool, args []string) {
