@@ -23,6 +23,7 @@ type AWS struct {
 	AlarmEmail      string // who is told of alarms; empty: nobody
 	DBInstanceType  string
 	DBSnapshot      string // the name of an RDS snapshot to start from
+	DBNetwork       string // block of the server that DBSecret names; empty: a parameter of the template
 	DBSecret        string // the name or ARN of the secret of an existing server
 }
 

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"net"
+	"net/netip"
 	"path"
 	"regexp"
 	"strconv"
@@ -33,6 +34,14 @@ var (
 	isEmail   = matching(`^([^@\s]+@[^@\s]+\.[^@\s]+)?$`, "an address such as security@example.com")
 	isRooted  = matching(`^/[^\x00-\x20?#]*$`, "a path that starts with /")
 )
+
+func isSmallBlock(s string) *demand {
+	p, err := netip.ParsePrefix(s)
+	if s != "" && (err != nil || !p.Addr().Is4() || p.Bits() < 16 || p != p.Masked()) {
+		return &demand{want: "an IPv4 block such as 10.1.2.0/24, /16 or smaller"}
+	}
+	return nil
+}
 
 func isHostPort(s string) *demand {
 	host := s

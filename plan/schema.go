@@ -180,6 +180,7 @@ func awsKeys() []key {
 		{name: "aws.alarmEmail", doc: "Who is told of alarms; nobody when empty.", ptr: func(d *draft) any { return &d.AWS.AlarmEmail }, test: isEmail},
 		{name: "aws.dbInstanceType", doc: "RDS instance type, without the db. prefix.", ptr: func(d *draft) any { return &d.AWS.DBInstanceType }},
 		{name: "aws.dbSnapshot", doc: "Name of an RDS snapshot to start from.", ptr: func(d *draft) any { return &d.AWS.DBSnapshot }},
+		{name: "aws.dbNetwork", doc: "Block of addresses of the server that aws.dbSecret names, /16 or smaller; a parameter of the template asks for it when empty.", ptr: func(d *draft) any { return &d.AWS.DBNetwork }, test: isSmallBlock},
 		{name: "aws.dbSecret", doc: "Name or ARN of the secret of an existing server.", ptr: func(d *draft) any { return &d.AWS.DBSecret }},
 	}
 }

@@ -41,12 +41,12 @@ func (c *cloud) keeper(program string, role *cfn.Handle, secrets map[string]*cfn
 	right := c.st.Add("KeeperLogsRight", &res.IAMRolePolicy{RoleName: role.Ref(), PolicyName: cfn.S("logs"), PolicyDocument: cfn.Policy{
 		{Action: []string{"logs:CreateLogStream", "logs:PutLogEvents"}, Resource: []cfn.String{logs.Att("Arn")}},
 	}})
-	env := map[string]cfn.String{"MASTER_SECRET": c.master, "DATABASE_PORT": c.port}
+	env := map[string]cfn.String{"MASTER_ARN": c.master, "DATABASE_PORT": c.port}
 	if c.server != nil {
 		env["DATABASE_HOST"] = c.host
 	}
 	for _, t := range c.p.Tiers {
-		env["SECRET_"+strings.ToUpper(t.Name)] = secrets[t.Name].Ref()
+		env[strings.ToUpper(t.Name)+"_ARN"] = secrets[t.Name].Ref()
 	}
 	if rdsca.PEM(c.p.AWS.Region) == "" || c.server == nil {
 		p := cfn.Parameter{Type: "String", Description: "PEM of the authority that signed the database server's certificate."}

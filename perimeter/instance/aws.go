@@ -182,10 +182,13 @@ func elsewhere(p *plan.Plan, st *cfn.Stack, list []rule) []rule {
 	if p.Database.Present() || p.AWS.DBSecret == "" {
 		return list
 	}
-	block := st.Param("DatabaseNetwork", cfn.Parameter{
-		Type: "String", Pattern: `^(\d{1,3}\.){3}\d{1,3}/(1[6-9]|2\d|3[0-2])$`, Constraint: "a block such as 10.1.2.0/24, /16 or smaller",
-		Description: fmt.Sprintf("Addresses of the server that the secret %s names.", p.AWS.DBSecret),
-	})
+	block := cfn.S(p.AWS.DBNetwork)
+	if p.AWS.DBNetwork == "" {
+		block = st.Param("DatabaseNetwork", cfn.Parameter{
+			Type: "String", Pattern: `^(\d{1,3}\.){3}\d{1,3}/(1[6-9]|2\d|3[0-2])$`, Constraint: "a block such as 10.1.2.0/24, /16 or smaller",
+			Description: fmt.Sprintf("Addresses of the server that the secret %s names.", p.AWS.DBSecret),
+		})
+	}
 	for i := range list {
 		if list[i].to == plan.NodeDatabase {
 			list[i].to, list[i].block = "", block

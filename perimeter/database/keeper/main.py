@@ -26,11 +26,11 @@ def read(client, arn, stage="AWSCURRENT", version=None):
 
 
 def master(client):
-    return read(client, os.environ["MASTER_SECRET"])
+    return read(client, os.environ["MASTER_ARN"])
 
 
 def secrets_of(config):
-    return {t["name"]: os.environ["SECRET_" + t["name"].upper()] for t in config["tiers"]}
+    return {t["name"]: os.environ[t["name"].upper() + "_ARN"] for t in config["tiers"]}
 
 
 def reconcile(force):

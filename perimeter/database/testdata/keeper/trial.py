@@ -127,7 +127,7 @@ class Vault:
 
 
 CONFIG, AUTHORITY = json.dumps(config), config["authority"]
-os.environ.update(DATABASE_HOST=config["host"], DATABASE_PORT=str(config["port"]), MASTER_SECRET="master", SECRET_ADMIN="arn:admin", SECRET_FLEET="arn:fleet")
+os.environ.update(DATABASE_HOST=config["host"], DATABASE_PORT=str(config["port"]), MASTER_ARN="master", ADMIN_ARN="arn:admin", FLEET_ARN="arn:fleet")
 store = Vault(json.dumps({"username": "fleet_a", "password": "fleet-second", "host": config["host"]}))
 vault = lambda: store
 for step in ("createSecret", "createSecret", "setSecret", "testSecret", "finishSecret", "finishSecret"):
