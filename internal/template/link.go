@@ -63,3 +63,29 @@ func (w *World) decideNote(s string) {
 	}
 	w.Notes = append(w.Notes, s)
 }
+
+// StoreName is the name in a parameter store that a property's parameter has by
+// default; "" when the property is no reference to such a parameter.
+func (r *Resource) StoreName(path ...string) string {
+	n := r.Options.Get("Properties")
+	for _, p := range path {
+		n = n.Get(p)
+	}
+	name, arg, ok := n.only()
+	if s, isText := n.text(); isText {
+		s, found := strings.CutPrefix(s, "{{resolve:ssm:")
+		if found {
+			return strings.TrimSuffix(s, "}}")
+		}
+		return ""
+	}
+	if !ok || name != "Ref" {
+		return ""
+	}
+	p := r.Stack.Template.params[arg.Text]
+	if p == nil || !strings.HasPrefix(p.Type, "AWS::SSM::Parameter::Value") {
+		return ""
+	}
+	s, _ := p.Default.text()
+	return s
+}

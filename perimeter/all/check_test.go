@@ -38,6 +38,7 @@ func TestSample(t *testing.T) {
 		{"people/evidence-kept", perimeter.Broken},
 		{"instance/egress-and-metadata", perimeter.Broken},
 		{"database/restorable", perimeter.Broken},
+		{"host/first-start", perimeter.Broken},
 	} {
 		r, ok := got[want.id]
 		if !ok || r.Verdict != want.verdict {

