@@ -148,6 +148,16 @@ func (s *Stacks) Use(n Name, in *Stack) String {
 	})
 }
 
+// Provided lists what has been provided, as owner/name, sorted.
+func (s *Stacks) Provided() []string {
+	var out []string
+	for k := range s.provided {
+		out = append(out, k.String())
+	}
+	slices.Sort(out)
+	return out
+}
+
 func keyOf(n Name) key {
 	owner, name := n.Parts()
 	return key{owner, name}
