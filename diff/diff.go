@@ -74,10 +74,13 @@ func (r *Report) Digest() string {
 
 // Compare says what the step means. A nil before is an empty account.
 func Compare(before, after *template.Set) *Report {
-	c := &comparison{before: resources(before), after: resources(after), impacts: map[string]Impact{}, because: map[string][]string{}, covered: map[[2]string]bool{}}
+	c := &comparison{impacts: map[string]Impact{}, because: map[string][]string{}, covered: map[[2]string]bool{}}
+	c.before, c.worlds[0] = resources(before)
+	c.after, c.worlds[1] = resources(after)
 	c.replacements()
 	c.access()
 	c.reach()
+	c.internet(c.worlds[0], c.worlds[1])
 	c.settings()
 	c.services()
 	slices.SortStableFunc(c.changes, func(a, b Change) int {
@@ -90,6 +93,7 @@ func Compare(before, after *template.Set) *Report {
 // A comparison is Compare at work.
 type comparison struct {
 	before, after map[string]*template.Resource // by stack/ID
+	worlds        [2]*template.World            // with the parameters' default values
 	impacts       map[string]Impact
 	because       map[string][]string // of a replacement: the properties
 	covered       map[[2]string]bool  // resource and property: their change is written down by a rule of its own
@@ -97,11 +101,11 @@ type comparison struct {
 }
 
 // resources are all that any decision of the parameters makes, each as the first
-// world that has it says: the one with the default values.
-func resources(s *template.Set) map[string]*template.Resource {
+// world that has it says: the one with the default values, which is returned too.
+func resources(s *template.Set) (map[string]*template.Resource, *template.World) {
 	out := map[string]*template.Resource{}
 	if s == nil {
-		return out
+		return out, nil
 	}
 	worlds, _ := s.Worlds()
 	for _, w := range worlds {
@@ -111,7 +115,7 @@ func resources(s *template.Set) map[string]*template.Resource {
 			}
 		}
 	}
-	return out
+	return out, worlds[0]
 }
 
 // keys are the resources of both sides, sorted.
