@@ -227,7 +227,8 @@ func siteOf(w io.Writer, p *plan.Plan) (deploy.Site, error) {
 	return deploy.SiteOf(p, set)
 }
 
-// passes checks the templates as `ringwall check` does. Each promise that is broken
+// passes checks the templates as `ringwall check` does, with what somebody answers
+// for taken out. Each promise that is broken
 // or unknown stops the deployment, unless it is overridden.
 func passes(c *cobra.Command, p *plan.Plan, o *deployOptions) error {
 	_, set, err := templatesOf(p)
@@ -235,6 +236,17 @@ func passes(c *cobra.Command, p *plan.Plan, o *deployOptions) error {
 		return err
 	}
 	_, results, _ := verify.Check(p, set, verify.Checking(verify.Jobs(all.Perimeters)))
+	accepted, err := acceptances("", p, nil)
+	if err != nil {
+		return usage(err)
+	}
+	results, notes := verify.Accept(results, accepted, time.Now())
+	for _, n := range notes {
+		fmt.Fprintln(c.ErrOrStderr(), "check:", n)
+	}
+	if len(results) == 0 {
+		return fmt.Errorf("checking %s before its deployment: no promise could be judged; nothing was changed", p.Site())
+	}
 	used := map[string]bool{}
 	code, count := ExitHeld, map[perimeter.Verdict]int{}
 	for _, r := range results {

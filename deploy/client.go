@@ -66,7 +66,8 @@ func (c *Client) in(region string) *cloudformation.Client {
 
 // identify asks whose credentials these are, and refuses another account's.
 func (c *Client) identify(ctx context.Context, want string) error {
-	out, err := sts.NewFromConfig(c.cfg).GetCallerIdentity(ctx, nil)
+	// The first call of a run: where there is no network it is not tried for minutes.
+	out, err := sts.NewFromConfig(c.cfg, func(o *sts.Options) { o.Retryer = retry.AddWithMaxAttempts(c.cfg.Retryer(), 4) }).GetCallerIdentity(ctx, nil)
 	if err != nil {
 		return plain("asking AWS whose credentials these are", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"strings"
 
@@ -173,6 +174,10 @@ func plain(doing string, err error) error {
 		if s := err.Error(); strings.Contains(s, "get identity: get credentials") || strings.Contains(s, "failed to refresh cached credentials") {
 			return &CallError{Doing: doing, Code: "InvalidClientTokenId", Message: "there are no credentials that work", err: err,
 				Next: "run aws sso login or set AWS_PROFILE, then run the same command again"}
+		}
+		// The SDK's own words are about attempts and request ids.
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			err = op
 		}
 		return fmt.Errorf("%s: %w; check the network, then run the same command again", doing, err)
 	}

@@ -164,3 +164,13 @@ func TestAccessDenied(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Without a network the first call gives up soon, and says so in few words.
+func TestNoNetwork(t *testing.T) {
+	srv := server(t, fakecfn.Options{})
+	srv.Close()
+	_, err := client(t).Deploy(t.Context(), sample(t), Options{})
+	if err == nil || !strings.Contains(err.Error(), "connection refused; check the network") || strings.Contains(err.Error(), "RequestID") {
+		t.Errorf("got %v", err)
+	}
+}
