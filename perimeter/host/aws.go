@@ -103,6 +103,7 @@ func tier(p *plan.Plan, s *cfn.Stacks, t plan.Tier, after *cfn.Handle) (*cfn.Han
 	}
 	for z := range p.AWS.Zones() {
 		group.VPCZoneIdentifier = append(group.VPCZoneIdentifier, s.Use(plan.RefPrivateSubnet(z), st))
+		group.AvailabilityZones = append(group.AvailabilityZones, cfn.Zone(z)) // those of the subnets, for readers who cannot follow an import
 	}
 	timeout := fmt.Sprintf("PT%dM", minutes(p, t.Name)+2)
 	rolling := cfn.M{
