@@ -196,3 +196,20 @@ func postgresBin(t *testing.T) string {
 	}
 	return found[len(found)-1]
 }
+
+// TestKeeperScramble holds the login of MySQL 8.4, which no server of this machine
+// has, against an answer that a server of it has taken.
+func TestKeeperScramble(t *testing.T) {
+	const program = `
+nonce = bytes([10, 47, 74, 111, 75, 73, 34, 48, 88, 76, 114, 74, 37, 13, 3, 80, 82, 2, 23, 21])
+print(MySQL.scramble("caching_sha2_password", "secret", nonce).hex())
+`
+	out, err := exec.CommandContext(t.Context(), "python3", "-c", keeperWire+program).CombinedOutput()
+	if err != nil {
+		t.Fatalf("NOT RUN: %v\n%s", err, out)
+	}
+	const want = "f490e76f66d9d86665ce54d98c78d0acfe2fb0b08b423da807144873d30b312c"
+	if got := strings.TrimSpace(string(out)); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
