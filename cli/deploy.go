@@ -166,7 +166,7 @@ func ship(ctx context.Context, c *cobra.Command, p *plan.Plan, o *deployOptions)
 		return err
 	}
 	o.run.Progress = view.Tell
-	o.run.Approve = approver(c, o.yes)
+	o.run.Approve = approver(c, o.yes || o.approve != "")
 	res, err := client.Deploy(ctx, site, o.run)
 	view.End()
 	if errors.Is(err, deploy.ErrApproval) {
