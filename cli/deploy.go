@@ -197,7 +197,11 @@ func probeDeployed(ctx context.Context, c *cobra.Command, p *plan.Plan, o *deplo
 	defer cancel()
 	u := &url.URL{Scheme: "https", Host: p.Network.Host}
 	r, err := probeOutside(ctx, c, o.probe, outside(p, u, "", roots), verify.Jobs(all.Perimeters), func(j verify.Job) string {
-		return fmt.Sprintf("on AWS nobody stood at the vantage %q: it is inside the site's network, and this run tried from the internet only", j.Control.Vantage)
+		where := fmt.Sprintf("at the vantage %q", j.Control.Vantage)
+		if j.Control.Vantage == perimeter.Internet {
+			where = "where it can see the site's networks"
+		}
+		return fmt.Sprintf("on AWS nobody stood %s: this run tried from the internet only", where)
 	})
 	if err != nil {
 		return err
