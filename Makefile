@@ -6,7 +6,7 @@ TESTS ?= ./...
 BUILD  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'
 MUTATE = $(GO) test -tags walldown -count=1 -timeout 20m -run '^TestMutations' -v
 
-.PHONY: help up wordpress node-red setup go build board cross test test-short race lint vuln check-fmt probe-mutations fuzz bench clean
+.PHONY: help up wordpress node-red setup go build board cross test test-short race lint vuln check-fmt probe-mutations check-mutations verify-aws fuzz bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-16s %s\n' "$$t" "$$d"; done
@@ -26,7 +26,7 @@ node-red: go ## start a real Node-RED behind every wall
 	@$(MAKE) --no-print-directory build
 	bin/ringwall up -c examples/node-red/ringwall.yaml
 
-setup: ## install what is missing: SET=board, wordpress, node-red, test or bench
+setup: ## install what is missing: SET=board, wordpress, node-red, aws, test or bench
 	@scripts/setup $(SET)
 
 go:
@@ -70,6 +70,14 @@ probe-mutations: go ## take every wall down in turn: each probe must see it
 	@dirs=$$(git grep --untracked -l '^func TestMutations' -- '*_test.go' | xargs -r -n1 dirname | sort -u | sed 's|^|./|'); \
 	if [ -z "$$dirs" ]; then echo "NOT RUN: there is no TestMutations" >&2; exit 1; fi; \
 	echo $(MUTATE) $$dirs; $(MUTATE) $$dirs
+
+verify-aws: go ## judge the templates of many sites with tools that are not ours: PROOF='-v'
+	@scripts/setup aws
+	$(GO) run ./proof $(PROOF)
+
+check-mutations: go ## break every promise of the templates in turn: each check must see it
+	@out=$$($(GO) test -count=1 -timeout 10m -run '^TestCheckMutations$$' -v ./verify/mutations); code=$$?; \
+	echo "$$out" | grep -vE '^(=== |--- PASS|PASS|ok)'; exit $$code
 
 fuzz: go ## run the fuzz targets: FUZZTIME=20s FUZZMAX=10
 	@GO=$(GO) scripts/fuzz

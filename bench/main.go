@@ -17,12 +17,13 @@ import (
 	"time"
 )
 
-const usage = `usage: go run ./bench [flags] [up|cpu|memory|waf|all]...
+const usage = `usage: go run ./bench [flags] [up|cpu|memory|waf|aws|all]...
 
   up      time until a built site answers, and the sandboxes' part of it
   cpu     processor time of a request through all walls, against two bare hops
   memory  memory of all Ringwall processes under load
   waf     requests and processor time next to nginx with ModSecurity
+  aws     synth and check of templates, next to cfn-lint and cdk-nag
 
 flags:
 `
@@ -66,6 +67,7 @@ func init() {
 		{"cpu", "Processor time of a request", runCPU},
 		{"memory", "Memory", runMemory},
 		{"waf", "Next to nginx with ModSecurity", runWAF},
+		{"aws", "Templates for AWS", runAWS},
 	}
 }
 

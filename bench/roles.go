@@ -29,9 +29,10 @@ import (
 
 // Roles of this program when it is executed again.
 var roles = map[string]func() error{
-	"@app":  runApp,
-	"@bare": runBare,
-	"@hop":  runHop,
+	"@app":   runApp,
+	"@bare":  runBare,
+	"@hop":   runHop,
+	"@sites": runSites,
 }
 
 // runApp is the app behind every server that is measured: pages of two sizes,

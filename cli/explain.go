@@ -13,8 +13,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ringwall/ringwall/internal/cis"
 	"github.com/ringwall/ringwall/internal/proxy"
 	"github.com/ringwall/ringwall/local"
+	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/perimeter/all"
 	"github.com/ringwall/ringwall/plan"
 	"github.com/ringwall/ringwall/verify"
@@ -41,6 +43,7 @@ func newExplain() *cobra.Command {
                      narrowest exclusion
   flows              who may reach whom: a table, or a picture with --svg FILE
   exit-codes         what the exit codes mean
+  cis                the recommendations of CIS AWS Foundations, and what decides each
   list               all perimeters and controls`,
 		RunE: func(c *cobra.Command, args []string) error {
 			site, rest := splitSite(args)
@@ -54,6 +57,8 @@ func newExplain() *cobra.Command {
 				return nil
 			case topic == "list":
 				return explainList(out)
+			case topic == "cis":
+				return explainCIS(out)
 			case topic == "flows":
 				p, err := flags.load(site)
 				if err != nil {
@@ -89,6 +94,34 @@ func explainList(out io.Writer) error {
 	return w.Flush()
 }
 
+// explainCIS prints every recommendation with the control, the calls or the person
+// that decides it.
+func explainCIS(out io.Writer) error {
+	by := map[string]string{}
+	for _, p := range all.Perimeters {
+		for _, x := range p.Controls {
+			for _, m := range x.Meets {
+				if id, ok := strings.CutPrefix(m, "CIS "); ok && (by[id] == "" || strings.Contains(x.ID, "/cis-")) {
+					by[id] = x.ID
+				}
+			}
+		}
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "1.5.0\tLEVEL\tABOUT\tDECIDED BY")
+	for _, r := range cis.All() {
+		how := "a person"
+		switch r.By {
+		case cis.ByTemplate:
+			how = "ringwall check: " + by[r.ID]
+		case cis.ByAccount:
+			how = "the account: " + r.Calls
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.ID, r.Level, r.Title, how)
+	}
+	return w.Flush()
+}
+
 func explainFlows(out io.Writer, p *plan.Plan, svg string) error {
 	if svg == "" {
 		return plan.FlowsTable(out, p)
@@ -112,12 +145,20 @@ func explainWall(out io.Writer, topic string) error {
 		}
 		for _, x := range p.Controls {
 			if x.ID == topic {
-				fmt.Fprintf(out, "%s, of perimeter %d, tried from %s\n\nPromise: %s\nWithout it: %s\n\nTry it: ringwall probe --only %s -v\n", x.ID, p.Number, x.Vantage, x.Doc, x.Why, x.ID)
+				how, try := "tried from "+string(x.Vantage), "probe"
+				if x.Vantage == perimeter.Template {
+					how, try = "read from templates", "check"
+				}
+				fmt.Fprintf(out, "%s, of perimeter %d, %s\n\nPromise: %s\nWithout it: %s\n", x.ID, p.Number, how, x.Doc, x.Why)
+				if len(x.Meets) > 0 {
+					fmt.Fprintf(out, "Answers: %s\n", strings.Join(x.Meets, ", "))
+				}
+				fmt.Fprintf(out, "\nTry it: ringwall %s --only %s -v\n", try, x.ID)
 				return nil
 			}
 		}
 	}
-	known := append(verify.Names(all.Perimeters), "flows", "exit-codes", "list")
+	known := append(verify.Names(all.Perimeters), "flows", "exit-codes", "list", "cis")
 	err := fmt.Errorf("explaining %q: it is no topic", topic)
 	if near := verify.Nearest(topic, known); near != "" {
 		err = fmt.Errorf("%w; did you mean %q?", err, near)

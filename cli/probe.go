@@ -44,6 +44,9 @@ Exit codes: 0 every control held, 1 one could not be judged, 3 one is broken.`,
 			if err != nil {
 				return usage(err)
 			}
+			if jobs = verify.Probing(jobs); len(jobs) == 0 {
+				return usage(fmt.Errorf("choosing controls: %q are read from templates only; try: ringwall check", o.only))
+			}
 			ctx, cancel := context.WithTimeout(c.Context(), o.timeout)
 			defer cancel()
 			var r *report.Report

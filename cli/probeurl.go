@@ -14,7 +14,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -79,34 +78,60 @@ func probeURL(ctx context.Context, c *cobra.Command, o probeOptions, p *plan.Pla
 			return nil, usage(err)
 		}
 	}
-	target := &perimeter.Target{Plan: p, URL: u.String(), Token: t, Roots: roots, From: func(node string) (perimeter.Dialer, error) {
+	target := outside(p, u, t, roots)
+	return probeOutside(ctx, c, o, target, jobs, nil)
+}
+
+// outside is a site elsewhere as the internet sees it.
+func outside(p *plan.Plan, u *url.URL, token string, roots *x509.CertPool) *perimeter.Target {
+	return &perimeter.Target{Plan: p, URL: u.String(), Token: token, Roots: roots, From: func(node string) (perimeter.Dialer, error) {
 		if node != plan.Internet {
 			return nil, fmt.Errorf("only the internet is at hand from here")
 		}
 		var d net.Dialer
 		return d.DialContext, nil
 	}}
+}
+
+// probeOutside tries every control that the internet can. The others are left out,
+// or where inside says why they could not be tried they are unknown.
+func probeOutside(ctx context.Context, c *cobra.Command, o probeOptions, target *perimeter.Target, jobs []verify.Job, inside func(verify.Job) string) (*report.Report, error) {
+	p := target.Plan
+	u, err := url.Parse(target.URL)
+	if err != nil {
+		return nil, fmt.Errorf("reading the site's address: %w", err)
+	}
 	head := report.Report{Tool: "ringwall " + version(), Site: u.Host, URL: u.String(), Started: time.Now()}
 	left := 0
-	jobs = slices.DeleteFunc(slices.Clone(jobs), func(j verify.Job) bool {
-		out := j.Control.Vantage != perimeter.Internet || j.Perimeter == 3 || j.Control.Office || !j.Control.For(p) || j.Control.Intrusive && !o.intrusive
-		if out {
+	var asked, near, far []verify.Job
+	for _, j := range verify.Probing(jobs) {
+		switch {
+		case !j.Control.For(p) || j.Control.Vantage == perimeter.Machine && inside != nil:
+		case j.Control.Intrusive && !o.intrusive:
 			left++
+		case j.Control.Vantage == perimeter.Internet && j.Perimeter != 3 && !j.Control.Office:
+			asked, near = append(asked, j), append(near, j)
+		case inside == nil:
+			left++
+		default:
+			asked, far = append(asked, j), append(far, j)
 		}
-		return out
-	})
+	}
 	if left > 0 {
 		head.Notes = append(head.Notes, fmt.Sprintf("%d controls were not asked: they need a place inside the site or in its office, or load it (--intrusive)", left))
 	}
-	progress := newProgress(c, len(jobs))
+	progress := newProgress(c, len(near))
 	var results []perimeter.Result
-	verify.Run(ctx, jobs, target, true, func(r perimeter.Result) {
+	verify.Run(ctx, near, target, true, func(r perimeter.Result) {
 		results = append(results, r)
 		progress.tick(r)
 	})
 	progress.end()
+	for _, j := range far {
+		results = append(results, verify.Unjudged(j, inside(j)))
+	}
 	head.Millis = time.Since(head.Started).Milliseconds()
-	return report.Build(head, all.Perimeters, jobs, results), nil
+	return report.Build(head, all.Perimeters, asked, results), nil
 }
 
 // owned asks the site for the token that only its owner can have put there.

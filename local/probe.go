@@ -363,7 +363,7 @@ func runProbe() error {
 	if err != nil {
 		return err
 	}
-	verify.Run(context.Background(), jobs, t, true, func(r perimeter.Result) { enc.Encode(r) })
+	verify.Run(context.Background(), verify.Probing(jobs), t, true, func(r perimeter.Result) { enc.Encode(r) })
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ringwall/ringwall/internal/cfn"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -18,9 +19,15 @@ type Perimeter struct {
 	Name     string     // its directory and its argument on the command line
 	Doc      string     // what it keeps out, in a sentence
 	Controls []*Control // the promises it makes
+
+	// Synth adds what the wall is on AWS to the site's stacks; nil where it has
+	// nothing there. What it must know of other walls it takes by plan's Refs.
+	// Errors of the set itself are collected and need not be returned.
+	Synth func(*plan.Plan, *cfn.Stacks) error
 }
 
-// A Control is one promise, and the way to see that it is kept.
+// A Control is one promise, and the ways to see that it is kept: a Probe of what
+// runs, a Check of what will be built, or both.
 type Control struct {
 	ID        string // perimeter/name: edge/origin-secret
 	Doc       string // the promise, in a sentence
@@ -43,6 +50,15 @@ type Control struct {
 	// for what it did and Target.Broken for what came through. An error means
 	// that the control could not be judged; so does a probe that tried nothing.
 	Probe func(context.Context, *Target) error
+
+	// Check reads templates. It calls Pass.Tried for what it looked at, and
+	// Pass.Broken, Unknown or Absent for what it found. An error means that the
+	// control could not be judged; so does a check that looked at nothing.
+	Check func(*Pass) error
+
+	// Meets are the ids of what others wrote that the promise answers: "INV-01",
+	// "CIS 5.1" (CIS AWS Foundations 1.5.0).
+	Meets []string
 }
 
 // For says whether the control is one of a site's promises.
@@ -61,6 +77,7 @@ const (
 	InAdmin    Vantage = "admin"    // inside the admin instance's walls
 	InDatabase Vantage = "database" // inside the database's network
 	Machine    Vantage = "machine"  // on the machine, as the site's owner
+	Template   Vantage = "template" // nowhere: what will be built is read
 )
 
 // Verdict says whether a promise is kept.
@@ -102,6 +119,9 @@ type Result struct {
 	Error     string   `json:"error,omitempty"`    // why it is unknown
 	InProcess bool     `json:"in_process,omitempty"`
 	Millis    int64    `json:"ms"`
+
+	Findings   []Finding `json:"findings,omitempty"`   // of a check: each place
+	Suppressed []Finding `json:"suppressed,omitempty"` // places that somebody answers for
 }
 
 // Judge runs one control's probe against a target and returns its verdict.

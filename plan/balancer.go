@@ -21,8 +21,20 @@ const (
 	HeaderSecret  = "X-Ringwall-Origin-Secret"
 	HeaderViewer  = "X-Ringwall-Viewer"
 	HeaderRequest = "X-Request-Id"
+	HeaderTier    = "X-Ringwall-Tier"  // AWS: admin or fleet, decided at the edge by the viewer's address
+	HeaderStore   = "X-Ringwall-Store" // AWS: what a stored answer is for: "public", or one request alone
 )
 
 // HeaderUnreached is set by an instance on a 503 whose request has not reached
 // its app: the balancer may send it to another instance, whatever its method.
 const HeaderUnreached = "X-Ringwall-Unreached"
+
+// OriginSecretName is the name of a site's origin secret on AWS: the same in the
+// site's Region and in EdgeRegion, which has a copy.
+func OriginSecretName(site string) string { return site + "/origin" }
+
+// OriginSecretValue stands in a template for the value of the origin secret.
+// CloudFormation fills it in when it deploys, and shows it to nobody.
+func OriginSecretValue(site string) string {
+	return "{{resolve:secretsmanager:" + OriginSecretName(site) + ":SecretString:secret}}"
+}

@@ -2,19 +2,21 @@ package plan
 
 import (
 	"net"
+	"net/netip"
 	"path"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // A demand is what a text should have been.
 type demand struct{ want, hint string }
 
 func matching(expr, want string) func(string) *demand {
-	re := regexp.MustCompile(expr)
+	re := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) }) // when it is asked for: every command starts here
 	return func(s string) *demand {
-		if re.MatchString(s) {
+		if re().MatchString(s) {
 			return nil
 		}
 		return &demand{want: want}
@@ -29,8 +31,17 @@ var (
 	isDBName  = matching(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`, "letters, digits and _, no digit first, 63 at most")
 	isRegion  = matching(`^([a-z]{2,4}(-[a-z]+)+-\d+)?$`, "a region such as eu-central-1")
 	isAccount = matching(`^(\d{12})?$`, "twelve digits")
+	isEmail   = matching(`^([^@\s]+@[^@\s]+\.[^@\s]+)?$`, "an address such as security@example.com")
 	isRooted  = matching(`^/[^\x00-\x20?#]*$`, "a path that starts with /")
 )
+
+func isSmallBlock(s string) *demand {
+	p, err := netip.ParsePrefix(s)
+	if s != "" && (err != nil || !p.Addr().Is4() || p.Bits() < 16 || p != p.Masked()) {
+		return &demand{want: "an IPv4 block such as 10.1.2.0/24, /16 or smaller"}
+	}
+	return nil
+}
 
 func isHostPort(s string) *demand {
 	host := s

@@ -173,8 +173,14 @@ func awsKeys() []key {
 		{name: "aws.userData", doc: "Commands of an instance's first start, by tier.", ptr: func(d *draft) any { return &d.AWS.UserData }},
 		{name: "aws.userDataScript", doc: "Scripts of an instance's first start, by tier.", ptr: func(d *draft) any { return &d.AWS.UserDataScript }},
 		{name: "aws.buildMinutes", doc: "Minutes that an instance may take to become healthy, by tier.", ptr: func(d *draft) any { return &d.AWS.BuildMinutes }, min: 1, max: 720},
+		{name: "aws.balancer", doc: "Where the balancer stands on AWS: internal behind a CloudFront VPC origin, or public, for Regions and CIDR blocks that cannot have one.", ptr: func(d *draft) any { return &d.AWS.Balancer }, def: string(BalancerInternal), enum: []string{string(BalancerInternal), string(BalancerPublic)}},
+		{name: "aws.image", doc: "What instances start from: an AMI that they finish themselves when empty, or build, a golden image.", ptr: func(d *draft) any { return &d.AWS.Image }, enum: []string{"", string(ImageBuild)}},
+		{name: "aws.userDataAs", doc: "How aws.userData is taken: preset replaces what is known to be unsafe or dead, verbatim leaves it as it is written.", ptr: func(d *draft) any { return &d.AWS.UserDataAs }, def: string(UserDataPreset), enum: []string{string(UserDataPreset), string(UserDataVerbatim)}},
+		{name: "aws.accountBaseline", doc: "Make what an account has once: trail, alarms, access analyzer, AWS Config, Security Hub. false where another site or stack of the account has them.", ptr: func(d *draft) any { return &d.AWS.AccountBaseline }, def: "true"},
+		{name: "aws.alarmEmail", doc: "Who is told of alarms; nobody when empty.", ptr: func(d *draft) any { return &d.AWS.AlarmEmail }, test: isEmail},
 		{name: "aws.dbInstanceType", doc: "RDS instance type, without the db. prefix.", ptr: func(d *draft) any { return &d.AWS.DBInstanceType }},
 		{name: "aws.dbSnapshot", doc: "Name of an RDS snapshot to start from.", ptr: func(d *draft) any { return &d.AWS.DBSnapshot }},
+		{name: "aws.dbNetwork", doc: "Block of addresses of the server that aws.dbSecret names, /16 or smaller; a parameter of the template asks for it when empty.", ptr: func(d *draft) any { return &d.AWS.DBNetwork }, test: isSmallBlock},
 		{name: "aws.dbSecret", doc: "Name or ARN of the secret of an existing server.", ptr: func(d *draft) any { return &d.AWS.DBSecret }},
 	}
 }

@@ -73,6 +73,10 @@ type Record struct {
 	Error     string            `json:"error,omitempty"` // why it is unknown
 	InProcess bool              `json:"in_process,omitempty"`
 	Millis    int64             `json:"ms"`
+
+	Meets      []string            `json:"meets,omitempty"`      // ids of what others wrote: INV-01, CIS 5.1
+	Findings   []perimeter.Finding `json:"findings,omitempty"`   // of a check of templates: each place
+	Suppressed []perimeter.Finding `json:"suppressed,omitempty"` // places that somebody answers for
 }
 
 // Build makes the report of a run: head has the fields that describe the run,
@@ -91,6 +95,7 @@ func Build(head Report, ps []*perimeter.Perimeter, jobs []verify.Job, results []
 			ID: x.ID, Perimeter: x.Perimeter, Vantage: x.Vantage, Verdict: x.Verdict, Doc: x.Doc,
 			Why: jobs[i].Control.Why, Tried: list(x.Tried), Evidence: list(x.Evidence),
 			Error: x.Error, InProcess: x.InProcess, Millis: x.Millis,
+			Meets: jobs[i].Control.Meets, Findings: x.Findings, Suppressed: x.Suppressed,
 		})
 	}
 	r.Perimeters = make([]Wall, 0, len(ps))

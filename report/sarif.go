@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/ringwall/ringwall/perimeter"
@@ -54,6 +55,9 @@ type (
 		Message      sarifText         `json:"message"`
 		Locations    []sarifLocation   `json:"locations"`
 		Fingerprints map[string]string `json:"partialFingerprints"`
+
+		CodeFlows    []sarifFlow        `json:"codeFlows,omitempty"`
+		Suppressions []sarifSuppression `json:"suppressions,omitempty"`
 	}
 	sarifLocation struct {
 		Physical sarifPhysical  `json:"physicalLocation"`
@@ -63,6 +67,28 @@ type (
 		Artifact struct {
 			URI string `json:"uri"`
 		} `json:"artifactLocation"`
+		Region *sarifRegion `json:"region,omitempty"`
+	}
+	sarifRegion struct {
+		Line   int `json:"startLine"`
+		Column int `json:"startColumn"`
+	}
+	sarifFlow struct {
+		Threads []sarifThread `json:"threadFlows"`
+	}
+	sarifThread struct {
+		Locations []sarifStep `json:"locations"`
+	}
+	sarifStep struct {
+		Location sarifPlace `json:"location"`
+	}
+	sarifPlace struct {
+		Physical *sarifPhysical `json:"physicalLocation,omitempty"`
+		Message  sarifText      `json:"message"`
+	}
+	sarifSuppression struct {
+		Kind          string `json:"kind"`
+		Justification string `json:"justification"`
 	}
 	sarifLogical struct {
 		Name string `json:"fullyQualifiedName"`
@@ -83,7 +109,15 @@ func (s sarifSink) Write(r *Report) error {
 			Help:       sarifText{"ringwall explain " + c.ID},
 			Properties: map[string]any{"perimeter": c.Perimeter, "vantage": c.Vantage, "tags": []string{"security"}},
 		})
-		if c.Verdict == perimeter.Held {
+		for _, f := range c.Findings {
+			run.Results = append(run.Results, sarifFinding(r, c, i, f))
+		}
+		for _, f := range c.Suppressed {
+			x := sarifFinding(r, c, i, f)
+			x.Suppressions = []sarifSuppression{{"external", f.Reason}}
+			run.Results = append(run.Results, x)
+		}
+		if c.Verdict == perimeter.Held || len(c.Findings) > 0 {
 			continue
 		}
 		x := sarifResult{RuleID: c.ID, RuleIndex: i, Kind: "fail", Level: "error",
@@ -107,6 +141,40 @@ func (s sarifSink) Write(r *Report) error {
 		return fmt.Errorf("writing the report as SARIF: %w", err)
 	}
 	return s.put(b)
+}
+
+// sarifFinding is the result of one place of a template, with its path as a flow.
+func sarifFinding(r *Report, c Record, rule int, f perimeter.Finding) sarifResult {
+	x := sarifResult{RuleID: c.ID, RuleIndex: rule, Kind: "fail", Level: "error",
+		Fingerprints: map[string]string{"finding/v1": r.Site + " " + c.ID + " " + f.Resource + " " + f.Words}}
+	x.Message.Text = fmt.Sprintf("%s Broken: %s. %s", c.Doc, strings.TrimRight(f.Words, "."), c.Why)
+	if f.Verdict != perimeter.Broken {
+		x.Level = "warning"
+		x.Message.Text = fmt.Sprintf("%s Could not be judged: %s.", c.Doc, strings.TrimRight(f.Words, "."))
+	}
+	at := sarifLocation{Physical: *physical(f.File, f.Line, f.Column), Logical: []sarifLogical{{cmp.Or(f.Resource, r.Site+"/"+c.ID), "resource"}}}
+	x.Locations = []sarifLocation{at}
+	var steps []sarifStep
+	for _, h := range f.Path {
+		p := sarifPlace{Message: sarifText{h.Words}}
+		if h.File != "" {
+			p.Physical = physical(h.File, h.Line, h.Column)
+		}
+		steps = append(steps, sarifStep{p})
+	}
+	if len(steps) > 0 {
+		x.CodeFlows = []sarifFlow{{[]sarifThread{{steps}}}}
+	}
+	return x
+}
+
+func physical(file string, line, column int) *sarifPhysical {
+	var p sarifPhysical
+	p.Artifact.URI = filepath.ToSlash(cmp.Or(file, "ringwall.yaml"))
+	if line > 0 {
+		p.Region = &sarifRegion{line, max(1, column)}
+	}
+	return &p
 }
 
 // pascal makes EdgeWafXss of edge/waf-xss.

@@ -58,17 +58,32 @@ func (s textSink) wall(b *strings.Builder, w Wall) {
 	fmt.Fprintf(b, "%2d  %-12s %s  %s\n", w.Number, w.Name, s.mark(w.Verdict), s.counts(w.Counts))
 }
 
+// origin says where a control was judged from, and what else asks for it.
+func (s textSink) origin(c Record) string {
+	if c.Vantage == perimeter.Template {
+		return strings.Join(c.Meets, ", ")
+	}
+	return fmt.Sprintf("from %s, %d ms", place(c.Vantage), c.Millis)
+}
+
 func (s textSink) control(b *strings.Builder, c Record) {
-	fmt.Fprintf(b, "      %s  %s  %s\n", s.mark(c.Verdict), s.paint(bold, c.ID), s.paint(dim, fmt.Sprintf("from %s, %d ms", place(c.Vantage), c.Millis)))
+	fmt.Fprintf(b, "      %s  %s  %s\n", s.mark(c.Verdict), s.paint(bold, c.ID), s.paint(dim, s.origin(c)))
 	const in = "           "
 	s.field(b, in, "", c.Doc)
 	for _, t := range c.Tried {
+		if c.Vantage == perimeter.Template && !s.Verbose {
+			break
+		}
 		s.field(b, in, "tried", t)
 	}
-	for _, e := range c.Evidence {
-		s.field(b, in, "saw", e)
+	if len(c.Findings) > 0 || len(c.Suppressed) > 0 {
+		s.findings(b, in, c)
+	} else {
+		for _, e := range c.Evidence {
+			s.field(b, in, "saw", e)
+		}
 	}
-	if c.Error != "" {
+	if c.Error != "" && len(c.Findings) == 0 {
 		s.field(b, in, "unknown", c.Error)
 	}
 	if c.InProcess {
@@ -77,6 +92,37 @@ func (s textSink) control(b *strings.Builder, c Record) {
 	if c.Verdict != perimeter.Held {
 		s.field(b, in, "why", c.Why)
 		s.field(b, in, "next", "ringwall explain "+c.ID)
+	}
+}
+
+// findings prints the places of a check, each with its path.
+func (s textSink) findings(b *strings.Builder, in string, c Record) {
+	for _, f := range c.Findings {
+		label := "unknown"
+		if f.Verdict == perimeter.Broken {
+			label = "found"
+		}
+		s.field(b, in, label, f.Words)
+		if f.Under != "" {
+			s.field(b, in, "", "with "+f.Under)
+		}
+		if f.File != "" {
+			at := f.Place()
+			if f.Resource != "" {
+				at += "  " + f.Resource[strings.LastIndexByte(f.Resource, '/')+1:]
+			}
+			s.field(b, in, "at", at)
+		}
+		for i, h := range f.Path {
+			lead := "  "
+			if i > 0 {
+				lead = "→ "
+			}
+			s.field(b, in+"           ", "", lead+h.Words)
+		}
+	}
+	for _, f := range c.Suppressed {
+		s.field(b, in, "accepted", fmt.Sprintf("%s: %s (%s)", f.Place(), f.Words, f.Reason))
 	}
 }
 
@@ -185,6 +231,8 @@ func place(v perimeter.Vantage) string {
 		return "inside the database"
 	case perimeter.Machine:
 		return "the machine"
+	case perimeter.Template:
+		return "the templates"
 	}
 	return string(v)
 }

@@ -34,6 +34,16 @@ func Jobs(ps []*perimeter.Perimeter) []Job {
 	return jobs
 }
 
+// Probing keeps the controls that can be tried on what runs.
+func Probing(jobs []Job) []Job {
+	return slices.DeleteFunc(slices.Clone(jobs), func(j Job) bool { return j.Control.Probe == nil })
+}
+
+// Checking keeps the controls that can be read from templates.
+func Checking(jobs []Job) []Job {
+	return slices.DeleteFunc(slices.Clone(jobs), func(j Job) bool { return j.Control.Check == nil })
+}
+
 // For leaves out the controls that a site has nothing for.
 func For(p *plan.Plan, jobs []Job) []Job {
 	return slices.DeleteFunc(slices.Clone(jobs), func(j Job) bool { return !j.Control.For(p) })

@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("NO_COLOR", "1")
 			return os.WriteFile(file, template, 0o600)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "fakeaws": fakeAWS, "deploys": deploys, "reads": reads, "breaks": breaks, "mends": mends},
 	})
 }
 

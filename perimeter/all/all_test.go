@@ -54,7 +54,7 @@ func TestEveryDirectoryIsListed(t *testing.T) {
 
 func TestControlsAreComplete(t *testing.T) {
 	vantages := []perimeter.Vantage{perimeter.Internet, perimeter.Beside, perimeter.InFleet,
-		perimeter.InAdmin, perimeter.InDatabase, perimeter.Machine}
+		perimeter.InAdmin, perimeter.InDatabase, perimeter.Machine, perimeter.Template}
 	word := regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 	layers := (sandbox.Firewall<<1 - 1).Names()
 	seen := map[string]bool{}
@@ -83,8 +83,11 @@ func TestControlsAreComplete(t *testing.T) {
 			if c.Doc == "" || c.Why == "" {
 				t.Errorf("control %s: doc %q, why %q, want both", c.ID, c.Doc, c.Why)
 			}
-			if c.Probe == nil {
-				t.Errorf("control %s has no probe", c.ID)
+			if c.Probe == nil && c.Check == nil {
+				t.Errorf("control %s has neither a probe nor a check", c.ID)
+			}
+			if (c.Vantage == perimeter.Template) != (c.Probe == nil) {
+				t.Errorf("control %s: vantage %q, want %q for a control that is only read from templates, and for no other", c.ID, c.Vantage, perimeter.Template)
 			}
 			if !slices.Contains(vantages, c.Vantage) {
 				t.Errorf("control %s: vantage %q, want one of %v", c.ID, c.Vantage, vantages)
@@ -172,6 +175,7 @@ var homes = []struct{ imp, home, why string }{
 	{"github.com/chromedp", "examples/e2e", "a browser drives tests only"},
 	{"github.com/spf13/cobra", "cli", "only the command line parses flags"},
 	{"go.yaml.in/yaml", "plan", "plan is the only reader of configuration"},
+	{"go.yaml.in/yaml", "internal/template", "templates are YAML, and each value's place is needed"},
 }
 
 func TestLayers(t *testing.T) {
@@ -198,7 +202,10 @@ func checkLayer(t *testing.T, name, imp string) {
 		return w
 	}
 	for _, h := range homes {
-		if under(imp, h.imp) && !under(name, h.home) && !under(name, "bench") {
+		if !under(imp, h.imp) || under(name, "bench") {
+			continue
+		}
+		if !slices.ContainsFunc(homes, func(o struct{ imp, home, why string }) bool { return o.imp == h.imp && under(name, o.home) }) {
 			t.Errorf("%s imports %s, whose home is %s: %s", name, imp, h.home, h.why)
 		}
 	}
@@ -212,8 +219,8 @@ func checkLayer(t *testing.T, name, imp string) {
 			t.Errorf("%s imports %s: machinery knows nothing of the product", name, our)
 		}
 	case name == "perimeter":
-		if our != "" && !under(our, "plan") {
-			t.Errorf("perimeter imports %s: want plan only", our)
+		if our != "" && !under(our, "plan") && !under(our, "internal") {
+			t.Errorf("perimeter imports %s: want plan and machinery only", our)
 		}
 	case wall(name) != "":
 		if our != "" && !under(our, "plan") && our != "perimeter" && !under(our, "internal") && wall(our) != wall(name) {
@@ -222,6 +229,10 @@ func checkLayer(t *testing.T, name, imp string) {
 	case under(name, "verify"), under(name, "report"):
 		if our != "" && !under(our, "plan") && !under(our, "perimeter") && !under(our, "verify") && !under(our, "internal") || wall(our) != "" {
 			t.Errorf("%s imports %s: it judges results and knows no wall by name", name, our)
+		}
+	case under(name, "synth"):
+		if our != "" && !under(our, "plan") && our != "perimeter" && our != "perimeter/all" && !under(our, "internal") {
+			t.Errorf("%s imports %s: it runs the walls and knows none of them by name", name, our)
 		}
 	case under(name, "local"):
 		if under(our, "cli") {

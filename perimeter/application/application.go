@@ -13,4 +13,5 @@ var Perimeter = &perimeter.Perimeter{
 		"a look at what the app answers." + "\n" +
 		"On AWS: the same, and scans of images and code.",
 	Controls: controls,
+	Synth:    synth,
 }

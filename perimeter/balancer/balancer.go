@@ -1,7 +1,11 @@
 // Package balancer is perimeter 4: one door to many instances.
 package balancer
 
-import "github.com/ringwall/ringwall/perimeter"
+import (
+	"slices"
+
+	"github.com/ringwall/ringwall/perimeter"
+)
 
 // Perimeter is this wall and its promises.
 var Perimeter = &perimeter.Perimeter{
@@ -14,5 +18,6 @@ var Perimeter = &perimeter.Perimeter{
 		"answers 404 where no rule fits." + "\n" +
 		"On AWS: an internal load balancer behind a VPC origin, with TLS 1.2 or later and the " +
 		"same rules.",
-	Controls: controls,
+	Controls: slices.Concat(controls, checks),
+	Synth:    synth,
 }

@@ -1,7 +1,11 @@
 // Package database is perimeter 9: who may ask for which rows.
 package database
 
-import "github.com/ringwall/ringwall/perimeter"
+import (
+	"slices"
+
+	"github.com/ringwall/ringwall/perimeter"
+)
 
 // Perimeter is this wall and its promises.
 var Perimeter = &perimeter.Perimeter{
@@ -13,5 +17,6 @@ var Perimeter = &perimeter.Perimeter{
 		"and generated grants; it can dial nothing itself." + "\n" +
 		"On AWS: RDS or Aurora in isolated subnets, one user per tier with the same grants, and " +
 		"TLS forced.",
-	Controls: controls,
+	Controls: slices.Concat(controls, checks, cisChecks),
+	Synth:    synth,
 }

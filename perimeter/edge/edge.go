@@ -1,7 +1,11 @@
 // Package edge is perimeter 2: the first thing a visitor reaches.
 package edge
 
-import "github.com/ringwall/ringwall/perimeter"
+import (
+	"slices"
+
+	"github.com/ringwall/ringwall/perimeter"
+)
 
 // Perimeter is this wall and its promises.
 var Perimeter = &perimeter.Perimeter{
@@ -15,5 +19,6 @@ var Perimeter = &perimeter.Perimeter{
 		"and a cache that never crosses a privilege line." + "\n" +
 		"On AWS: CloudFront with a web ACL that logs, cache policies, and a function that sets " +
 		"the viewer's address.",
-	Controls: controls,
+	Controls: slices.Concat(controls, checks),
+	Synth:    synth,
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/ringwall/ringwall/internal/proxy"
 	"github.com/ringwall/ringwall/perimeter"
@@ -140,8 +141,13 @@ func jsonLeaves(b []byte) (leaves, depth int) {
 	return leaves, depth
 }
 
+// formType is compiled when it is asked for: it is large, and every command starts
+// with this package.
+var formType = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)^multipart/form-data;\s*boundary=(?:"([0-9A-Za-z'()+_,./:=?-]{1,70})"|([0-9A-Za-z'+_.-]{1,70}))$`)
+})
+
 var (
-	formType   = regexp.MustCompile(`(?i)^multipart/form-data;\s*boundary=(?:"([0-9A-Za-z'()+_,./:=?-]{1,70})"|([0-9A-Za-z'+_.-]{1,70}))$`)
 	fileHeader = regexp.MustCompile(`(?i)^content-disposition: form-data; name="[^"\\\r\n]*"; filename="[^"\\\r\n]+"$`)
 	partHeader = regexp.MustCompile(`^[A-Za-z0-9-]+: [^\r\n\x00]*$`)
 	plainPart  = regexp.MustCompile(`(?i)^content-disposition: ?form-data; ?name=` + plainValue + `(?:; ?filename=` + plainValue + `(?:; ?filename\*=[\w-]*'[\w-]*'[\w.%~+-]*)?)?$`)
@@ -153,7 +159,7 @@ const plainValue = `(?:"(?:[^"\\\r\n\x00]|\\[^"\\\r\n\x00])*"|[\w.-]+)`
 // browsers and libraries use; empty for every other body, which then is judged
 // and limited as a whole.
 func formBoundary(contentType string) string {
-	m := formType.FindStringSubmatch(contentType)
+	m := formType().FindStringSubmatch(contentType)
 	if m == nil {
 		return ""
 	}

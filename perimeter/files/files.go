@@ -1,7 +1,11 @@
 // Package files is perimeter 7: what an instance may read and write.
 package files
 
-import "github.com/ringwall/ringwall/perimeter"
+import (
+	"slices"
+
+	"github.com/ringwall/ringwall/perimeter"
+)
 
 // Perimeter is this wall and its promises.
 var Perimeter = &perimeter.Perimeter{
@@ -13,5 +17,6 @@ var Perimeter = &perimeter.Perimeter{
 		"mount, with uploads told apart from code." + "\n" +
 		"On AWS: an EFS file system with a policy of its own, an access point per tier, TLS, " +
 		"and no write permission for fleet.",
-	Controls: controls,
+	Controls: slices.Concat(controls, checks, bucketChecks, cisChecks),
+	Synth:    synth,
 }

@@ -1,7 +1,11 @@
 // Package host is perimeter 6: what the kernel will do for an app.
 package host
 
-import "github.com/ringwall/ringwall/perimeter"
+import (
+	"slices"
+
+	"github.com/ringwall/ringwall/perimeter"
+)
 
 // Perimeter is this wall and its promises.
 var Perimeter = &perimeter.Perimeter{
@@ -14,5 +18,6 @@ var Perimeter = &perimeter.Perimeter{
 		"time." + "\n" +
 		"On AWS: a launch template with IMDSv2 required, Session Manager in place of SSH, and " +
 		"Amazon Linux 2023.",
-	Controls: controls,
+	Controls: slices.Concat(controls, checks),
+	Synth:    synth,
 }

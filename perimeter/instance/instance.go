@@ -1,7 +1,11 @@
 // Package instance is perimeter 5: who an instance may dial and accept.
 package instance
 
-import "github.com/ringwall/ringwall/perimeter"
+import (
+	"slices"
+
+	"github.com/ringwall/ringwall/perimeter"
+)
 
 // Perimeter is this wall and its promises.
 var Perimeter = &perimeter.Perimeter{
@@ -14,5 +18,6 @@ var Perimeter = &perimeter.Perimeter{
 		"refused in both directions." + "\n" +
 		"On AWS: one security group per tier, with references to other groups in place of " +
 		"addresses.",
-	Controls: controls,
+	Controls: slices.Concat(controls, checks),
+	Synth:    synth,
 }

@@ -13,4 +13,5 @@ var Perimeter = &perimeter.Perimeter{
 		"clients, and answer known host names only." + "\n" +
 		"On AWS: Route 53, Shield, a certificate, and a CAA record that says who may issue one.",
 	Controls: controls,
+	Synth:    synth,
 }

@@ -1,7 +1,11 @@
 // Package people is perimeter 0: who may change the site.
 package people
 
-import "github.com/ringwall/ringwall/perimeter"
+import (
+	"slices"
+
+	"github.com/ringwall/ringwall/perimeter"
+)
 
 // Perimeter is this wall and its promises.
 var Perimeter = &perimeter.Perimeter{
@@ -13,5 +17,6 @@ var Perimeter = &perimeter.Perimeter{
 		"secrets in files that only the owner can open." + "\n" +
 		"On AWS: IAM roles with the rights of one tier each, multi-factor conditions on what a " +
 		"person may do, and a trail of who did it.",
-	Controls: controls,
+	Controls: slices.Concat(controls, checks, evidenceChecks, cisChecks),
+	Synth:    synth,
 }

@@ -1,7 +1,11 @@
 // Package vpc is perimeter 3: which networks exist.
 package vpc
 
-import "github.com/ringwall/ringwall/perimeter"
+import (
+	"slices"
+
+	"github.com/ringwall/ringwall/perimeter"
+)
 
 // Perimeter is this wall and its promises.
 var Perimeter = &perimeter.Perimeter{
@@ -13,5 +17,6 @@ var Perimeter = &perimeter.Perimeter{
 		"by a hub whose firewall refuses what the plan does not list." + "\n" +
 		"On AWS: a VPC with public, private and isolated subnets, network ACLs, endpoints and " +
 		"flow logs.",
-	Controls: controls,
+	Controls: slices.Concat(controls, checks, flowChecks, cisChecks),
+	Synth:    synth,
 }

@@ -16,6 +16,8 @@ type FPMOptions struct {
 	Socket string            // empty: /run/app/php.sock
 	Run    string            // a private writable directory; empty: /run/app
 	Temp   string            // empty: /tmp
+	Log    string            // what PHP itself has to say; empty: /dev/stderr
+	Guard  string            // a script that runs in front of every other one (see Guard); empty: none
 	Env    map[string]string // beside the tier's own; never secrets, only where they lie
 }
 
@@ -62,7 +64,10 @@ func FPM(p *plan.Plan, tier, conf string, o FPMOptions) (text string, args []str
 	var b strings.Builder
 	set := func(key string, value any) { fmt.Fprintf(&b, "%s = %v\n", key, value) }
 	b.WriteString("[global]\n")
-	set("error_log", "/dev/stderr")
+	if o.Log == "" {
+		o.Log = "/dev/stderr"
+	}
+	set("error_log", o.Log)
 	set("log_level", "notice")
 	set("log_limit", 8192)
 	set("daemonize", "no")
@@ -125,7 +130,7 @@ type setting struct{ key, value string }
 // settings are those of PHP that no script may change.
 func settings(p *plan.Plan, o FPMOptions) []setting {
 	body := max(p.Edge.MaxBody, p.Edge.MaxUpload, 8<<20)
-	return []setting{
+	list := []setting{
 		{"display_errors", "off"},
 		{"display_startup_errors", "off"},
 		{"log_errors", "on"}, // to the web server's Report
@@ -142,6 +147,10 @@ func settings(p *plan.Plan, o FPMOptions) []setting {
 		{"upload_max_filesize", fmt.Sprint(body)},
 		{"max_execution_time", "120"},
 	}
+	if o.Guard != "" {
+		list = append(list, setting{"auto_prepend_file", o.Guard})
+	}
+	return list
 }
 
 func envName(k string) bool {

@@ -24,6 +24,11 @@ import (
 // tier, and returns how to reach it.
 func startFPM(t *testing.T, p *plan.Plan, tier string) func(context.Context) (net.Conn, error) {
 	t.Helper()
+	return startFPMWith(t, p, tier, FPMOptions{})
+}
+
+func startFPMWith(t *testing.T, p *plan.Plan, tier string, o FPMOptions) func(context.Context) (net.Conn, error) {
+	t.Helper()
 	const program = "/usr/sbin/php-fpm8.2"
 	if _, err := os.Stat(program); err != nil {
 		t.Fatalf("NOT RUN: %v; install php-fpm", err)
@@ -34,7 +39,8 @@ func startFPM(t *testing.T, p *plan.Plan, tier string) func(context.Context) (ne
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	conf := filepath.Join(dir, "fpm.conf")
-	text, args, err := FPM(p, tier, conf, FPMOptions{Run: dir, Temp: dir})
+	o.Run, o.Temp = dir, dir
+	text, args, err := FPM(p, tier, conf, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,4 +13,5 @@ var Perimeter = &perimeter.Perimeter{
 		"administrators' routes answer 403 on fleet." + "\n" +
 		"On AWS: the instances' web server, configured from the same table.",
 	Controls: controls,
+	Synth:    synth,
 }

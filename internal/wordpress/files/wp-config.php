@@ -20,6 +20,9 @@ define( 'DB_NAME', $ringwall_db['dbname'] );
 define( 'DB_USER', $ringwall_db['username'] );
 define( 'DB_PASSWORD', $ringwall_db['password'] );
 define( 'DB_HOST', $ringwall_db['host'] . ':' . ( $ringwall_db['port'] ?? 3306 ) );
+if ( getenv( 'DATABASE_TLS' ) ) {
+	define( 'MYSQL_CLIENT_FLAGS', MYSQLI_CLIENT_SSL ); // the server refuses anything else
+}
 define( 'DB_CHARSET', 'utf8mb4' );
 define( 'DB_COLLATE', '' );
 $table_prefix = 'wp_';

@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ringwall/ringwall/internal/cfn"
+	"github.com/ringwall/ringwall/internal/durable"
+	"github.com/ringwall/ringwall/plan"
+	"github.com/ringwall/ringwall/synth"
+)
+
+func newSynth() *cobra.Command {
+	var flags planFlags
+	var out, output string
+	c := &cobra.Command{
+		Use:   "synth [site]",
+		Short: "Write the CloudFormation templates of a site",
+		Long: `Write the CloudFormation templates of a site, a file for each stack, named after it.
+
+No account is asked. What only the account knows (the hosted zone's id, the ids of
+prefix lists) is a parameter of the template; ringwall deploy looks it up.
+
+What the configuration says and AWS no longer has, or what is not safe, is replaced;
+each replacement is printed. The same configuration gives the same bytes.`,
+		Args: atMost(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			shortLived()
+			if output != "json" && output != "yaml" {
+				return usage(fmt.Errorf("reading --output: got %q, want json or yaml", output))
+			}
+			if out == "" {
+				return usage(errors.New("writing templates: got no directory, want one in --out"))
+			}
+			p, err := flags.load(args)
+			if err != nil {
+				return err
+			}
+			stacks, notes, err := synth.Build(p)
+			if err != nil {
+				return usage(err)
+			}
+			templates, err := stacks.Templates()
+			if err != nil {
+				return err
+			}
+			for _, n := range notes {
+				fmt.Fprintln(c.ErrOrStderr(), n)
+			}
+			names, err := writeTemplates(out, output, p, templates)
+			if err != nil {
+				return err
+			}
+			for _, n := range names {
+				fmt.Fprintln(c.OutOrStdout(), n)
+			}
+			return nil
+		},
+	}
+	flags.add(c)
+	c.Flags().StringVar(&out, "out", "", "`directory` that the templates are written to")
+	c.Flags().StringVarP(&output, "output", "o", "json", "`format`: json or yaml")
+	return c
+}
+
+// writeTemplates writes a file for each template and takes away those that a former
+// synthesis of this site has left of stacks it has no more. It returns the files'
+// names.
+func writeTemplates(dir, form string, p *plan.Plan, templates []*cfn.Template) ([]string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("making the directory of the templates: %w", err)
+	}
+	// Each file waits for the disk, so all of them wait together.
+	names, errs := make([]string, len(templates)), make([]error, len(templates))
+	var wg sync.WaitGroup
+	for i, t := range templates {
+		names[i] = filepath.Join(dir, t.Name+"."+form)
+		wg.Go(func() {
+			data := t.JSON()
+			if form == "yaml" {
+				data = t.YAML()
+			}
+			errs[i] = durable.WriteFile(names[i], data, 0o644)
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	for _, role := range plan.StackRoles {
+		for _, ext := range []string{"json", "yaml"} {
+			name := filepath.Join(dir, synth.StackName(p, role)+"."+ext)
+			if slices.Contains(names, name) {
+				continue
+			}
+			if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("removing the template of a former synthesis: %w", err)
+			}
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,464 @@
+// Package reach says who can open a connection to what in a set of templates:
+// subnets, route tables, security groups, network ACLs, gateways, endpoints and
+// load balancers, with the defaults that CloudFormation and EC2 fill in where
+// nothing is written. It reads templates only and asks no account.
+package reach
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/ringwall/ringwall/internal/template"
+)
+
+// A Kind says what a Node is.
+type Kind string
+
+const (
+	Balancer   Kind = "load balancer"
+	Instances  Kind = "instances of"
+	Instance   Kind = "instance"
+	Database   Kind = "database"
+	FileSystem Kind = "file system's mount target"
+	Endpoint   Kind = "endpoint"
+	Function   Kind = "function"
+	Cache      Kind = "cache"
+	Service    Kind = "service"
+	Interface  Kind = "network interface"
+)
+
+// A Graph is the network of one World.
+type Graph struct {
+	World *template.World
+	Nodes []*Node // everything that has a network interface, in the files' order
+
+	groups  map[string]*Group
+	subnets map[string]*Subnet
+	tables  map[string]*Table
+	main    map[string]*Table // by VPC
+	acls    map[string]*ACL
+	igws    map[string]bool // VPCs with an internet gateway
+	v6      map[string]bool // VPCs with a block of IPv6
+}
+
+// A Node is something with a network interface: it can be dialled and can dial.
+type Node struct {
+	Res     *template.Resource // what is billed: the auto scaling group, the database
+	Kind    Kind
+	Groups  []*Group
+	Subnets []*Subnet
+	// Template is the launch template or configuration of instances.
+	Template *template.Resource
+	// Public says whether it has an address that the internet can name.
+	Public    template.Tri
+	PublicWhy string // in words
+	PublicAt  template.Pos
+	V6        template.Tri // has IPv6 addresses
+	Unsure    []string     // what could not be resolved
+}
+
+func (n *Node) String() string { return string(n.Kind) + " " + n.Res.ID }
+
+// A Group is a security group.
+type Group struct {
+	Name    string
+	Key     string // of its resource, or its literal id
+	Res     *template.Resource
+	In, Out []Rule
+	Unsure  string // not empty: what it lets through is not known
+}
+
+// A Rule lets a peer through.
+type Rule struct {
+	Ports   Ports
+	Peer    Peer
+	Pos     template.Pos
+	Default bool   // nobody wrote it
+	Unsure  string // not empty: its ports are not known
+}
+
+// A Peer is the other end of a rule. One field is set.
+type Peer struct {
+	Block  netip.Prefix
+	Group  string // Key of a Group
+	List   string // id of a prefix list
+	Unsure string
+}
+
+// A Subnet is one of a VPC's subnets.
+type Subnet struct {
+	Res    *template.Resource
+	VPC    string
+	Blocks []netip.Prefix
+	Table  *Table
+	ACL    *ACL
+	Public template.Tri // gives instances a public address
+	V6     template.Tri // gives instances an IPv6 address
+}
+
+// A Table is a route table. One without a resource is a VPC's main one, which
+// has no routes but the local one until somebody writes them.
+type Table struct {
+	Res    *template.Resource
+	Routes []Route
+}
+
+// A Target is where a route leads.
+type Target string
+
+const (
+	InternetGateway Target = "internet gateway"
+	NAT             Target = "NAT gateway"
+	EgressOnly      Target = "egress-only gateway"
+	GatewayEndpoint Target = "gateway endpoint"
+	Elsewhere       Target = "another network" // peering, transit, VPN, an interface
+	UnknownTarget   Target = "unknown"
+)
+
+// A Route leads a destination to a target.
+type Route struct {
+	Dest   netip.Prefix // zero: a prefix list, or unknown
+	Target Target
+	Name   string
+	Pos    template.Pos
+}
+
+// An ACL is a network ACL. A default one lets everything through.
+type ACL struct {
+	Res     *template.Resource
+	In, Out []Entry
+	Unsure  string
+}
+
+// An Entry is one numbered line of a network ACL; the lowest that matches decides.
+type Entry struct {
+	Number int
+	Allow  bool
+	Ports  Ports
+	Block  netip.Prefix
+	Pos    template.Pos
+}
+
+// Build reads the network of a world.
+func Build(w *template.World) *Graph {
+	g := &Graph{World: w, groups: map[string]*Group{}, subnets: map[string]*Subnet{}, tables: map[string]*Table{},
+		main: map[string]*Table{}, acls: map[string]*ACL{}, igws: map[string]bool{}, v6: map[string]bool{}}
+	for _, r := range w.OfType("AWS::EC2::VPCCidrBlock") {
+		if r.Get("AmazonProvidedIpv6CidrBlock").Truth(false) != template.No || !r.Get("Ipv6CidrBlock").Absent() || !r.Get("Ipv6IpamPoolId").Absent() {
+			g.v6[id(r.Get("VpcId"))] = true
+		}
+	}
+	for _, r := range w.OfType("AWS::EC2::VPCGatewayAttachment") {
+		if !r.Get("InternetGatewayId").Absent() {
+			g.igws[id(r.Get("VpcId"))] = true
+		}
+	}
+	g.readTables()
+	g.readACLs()
+	g.readSubnets()
+	g.readGroups()
+	g.readNodes()
+	return g
+}
+
+// id is the key of the resource that a value refers to, or its text.
+func id(v *template.Value) string {
+	if key, attr, ok := v.Key(); ok {
+		switch attr {
+		case "DefaultSecurityGroup", "DefaultNetworkAcl":
+			return key + "." + attr
+		}
+		return key
+	}
+	return v.String()
+}
+
+func prefix(v *template.Value) (netip.Prefix, bool) {
+	s, ok := v.Literal()
+	if !ok {
+		return netip.Prefix{}, false
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return netip.Prefix{}, false
+		}
+		return netip.PrefixFrom(a, a.BitLen()), true
+	}
+	return p.Masked(), true
+}
+
+func (g *Graph) readTables() {
+	for _, r := range g.World.OfType("AWS::EC2::RouteTable") {
+		g.tables[r.Key()] = &Table{Res: r}
+	}
+	for _, r := range g.World.OfType("AWS::EC2::Route") {
+		t := g.tables[id(r.Get("RouteTableId"))]
+		if t == nil {
+			continue
+		}
+		route := Route{Target: UnknownTarget, Pos: r.Pos}
+		for _, f := range []string{"DestinationCidrBlock", "DestinationIpv6CidrBlock"} {
+			if v := r.Get(f); !v.Absent() {
+				if p, ok := prefix(v); ok {
+					route.Dest = p
+				}
+				route.Pos = v.Place(r.Pos)
+			}
+		}
+		for _, x := range []struct {
+			field  string
+			target Target
+		}{{"GatewayId", InternetGateway}, {"NatGatewayId", NAT}, {"EgressOnlyInternetGatewayId", EgressOnly},
+			{"VpcEndpointId", GatewayEndpoint}, {"VpcPeeringConnectionId", Elsewhere}, {"TransitGatewayId", Elsewhere},
+			{"NetworkInterfaceId", Elsewhere}, {"InstanceId", Elsewhere}, {"LocalGatewayId", Elsewhere}, {"CarrierGatewayId", Elsewhere}} {
+			v := r.Get(x.field)
+			if v.Absent() {
+				continue
+			}
+			route.Target, route.Name = x.target, template.Show(v.String())
+			if to := g.World.Of(v); to != nil {
+				route.Name = to.ID
+				if x.field == "GatewayId" && to.Type != "AWS::EC2::InternetGateway" {
+					route.Target = Elsewhere
+				}
+			}
+		}
+		t.Routes = append(t.Routes, route)
+	}
+}
+
+func (g *Graph) readACLs() {
+	for _, r := range g.World.OfType("AWS::EC2::NetworkAcl") {
+		g.acls[r.Key()] = &ACL{Res: r}
+	}
+	for _, r := range g.World.OfType("AWS::EC2::NetworkAclEntry") {
+		key := id(r.Get("NetworkAclId"))
+		a := g.acls[key]
+		if a == nil {
+			// The VPC's default ACL lets everything through at number 100
+			// (VPC guide, default network ACL); entries add to that.
+			a = g.defaultACL(strings.TrimSuffix(key, ".DefaultNetworkAcl"))
+			g.acls[key] = a
+		}
+		n, ok := r.Get("RuleNumber").Int()
+		e := Entry{Number: n, Allow: r.Get("RuleAction").Is("allow"), Pos: r.Pos, Ports: Ports{protocolName(r.Get("Protocol").String()), every}}
+		if from, ok1 := r.Get("PortRange", "From").Int(); ok1 {
+			if to, ok2 := r.Get("PortRange", "To").Int(); ok2 {
+				e.Ports.Spans = Spans{{from, to}}
+			}
+		}
+		if p, isBlock := prefix(firstOf(r, "CidrBlock", "Ipv6CidrBlock")); isBlock {
+			e.Block = p
+		} else {
+			ok = false
+		}
+		if !ok || r.Get("RuleAction").Unknown() || r.Get("Protocol").Unknown() {
+			a.Unsure = r.ID + " of the network ACL is not known"
+		}
+		if r.Get("Egress").Truth(false) == template.Yes {
+			a.Out = append(a.Out, e)
+		} else {
+			a.In = append(a.In, e)
+		}
+	}
+	for _, a := range g.acls {
+		byNumber := func(x, y Entry) int { return x.Number - y.Number }
+		slices.SortStableFunc(a.In, byNumber)
+		slices.SortStableFunc(a.Out, byNumber)
+	}
+}
+
+// defaultACL is a VPC's; the line for IPv6 is there only where the VPC has a block
+// of it.
+func (g *Graph) defaultACL(vpc string) *ACL {
+	a := &ACL{}
+	families := []string{"0.0.0.0/0"}
+	if g.v6[vpc] {
+		families = append(families, "::/0")
+	}
+	for i, b := range families {
+		e := Entry{Number: 100 + i, Allow: true, Ports: Ports{All, every}, Block: netip.MustParsePrefix(b)}
+		a.In, a.Out = append(a.In, e), append(a.Out, e)
+	}
+	return a
+}
+
+func firstOf(r *template.Resource, names ...string) *template.Value {
+	for _, n := range names {
+		if v := r.Get(n); !v.Absent() {
+			return v
+		}
+	}
+	return nil
+}
+
+func (g *Graph) readSubnets() {
+	for _, r := range g.World.OfType("AWS::EC2::Subnet") {
+		s := &Subnet{Res: r, VPC: id(r.Get("VpcId")), Public: r.Get("MapPublicIpOnLaunch").Truth(false),
+			V6: r.Get("AssignIpv6AddressOnCreation").Truth(false)}
+		for _, f := range []string{"CidrBlock", "Ipv6CidrBlock"} {
+			if p, ok := prefix(r.Get(f)); ok {
+				s.Blocks = append(s.Blocks, p)
+			}
+		}
+		g.subnets[r.Key()] = s
+	}
+	for _, r := range g.World.OfType("AWS::EC2::SubnetRouteTableAssociation") {
+		if s := g.subnets[id(r.Get("SubnetId"))]; s != nil {
+			s.Table = g.tables[id(r.Get("RouteTableId"))]
+		}
+	}
+	for _, r := range g.World.OfType("AWS::EC2::SubnetNetworkAclAssociation") {
+		if s := g.subnets[id(r.Get("SubnetId"))]; s != nil {
+			s.ACL = g.acls[id(r.Get("NetworkAclId"))]
+		}
+	}
+	for _, s := range g.subnets {
+		// A subnet that no one put elsewhere has the VPC's main route table and
+		// its default network ACL.
+		if s.Table == nil {
+			if g.main[s.VPC] == nil {
+				g.main[s.VPC] = &Table{}
+			}
+			s.Table = g.main[s.VPC]
+		}
+		if s.ACL == nil {
+			s.ACL = g.acls[s.VPC+".DefaultNetworkAcl"]
+		}
+		if s.ACL == nil {
+			s.ACL = g.defaultACL(s.VPC)
+		}
+	}
+}
+
+// Subnet returns a subnet of the templates by a reference to it, or nil.
+func (g *Graph) Subnet(v *template.Value) *Subnet { return g.subnets[id(v)] }
+
+// Subnets are all subnets, in no order that means anything.
+func (g *Graph) Subnets() []*Subnet {
+	var out []*Subnet
+	for _, r := range g.World.OfType("AWS::EC2::Subnet") {
+		out = append(out, g.subnets[r.Key()])
+	}
+	return out
+}
+
+// Groups are all security groups that the templates make, in the files' order.
+func (g *Graph) Groups() []*Group {
+	var out []*Group
+	for _, r := range g.World.OfType("AWS::EC2::SecurityGroup") {
+		out = append(out, g.groups[r.Key()])
+	}
+	return out
+}
+
+// Group returns the group of a reference. One that no template makes is unsure.
+func (g *Graph) Group(v *template.Value) *Group {
+	key := id(v)
+	if x := g.groups[key]; x != nil {
+		return x
+	}
+	x := &Group{Name: v.Show(), Key: key}
+	switch {
+	case v.Unknown():
+		x.Unsure, x.Key = v.Why(), "?"+v.Why()
+	case key == "":
+		x.Unsure = "it is " + v.Show()
+	default:
+		x.Unsure = "no template here makes it"
+	}
+	g.groups[key] = x
+	return x
+}
+
+func anyone(family string) netip.Prefix { return netip.MustParsePrefix(family) }
+
+func (g *Graph) readGroups() {
+	for _, r := range g.World.OfType("AWS::EC2::SecurityGroup") {
+		x := &Group{Name: r.ID, Key: r.Key(), Res: r}
+		g.groups[r.Key()] = x
+		for _, v := range r.Get("SecurityGroupIngress").List() {
+			x.In = append(x.In, rule(v, v.Place(r.Pos), "Source"))
+		}
+		for _, v := range r.Get("SecurityGroupEgress").List() {
+			x.Out = append(x.Out, rule(v, v.Place(r.Pos), "Destination"))
+		}
+		if len(x.Out) == 0 {
+			// EC2 lets everything out of a group that is made without egress
+			// rules; an empty list is no rule (AWS::EC2::SecurityGroup).
+			for _, b := range []string{"0.0.0.0/0", "::/0"} {
+				x.Out = append(x.Out, Rule{Ports: Ports{All, every}, Peer: Peer{Block: anyone(b)}, Pos: r.Pos, Default: true})
+			}
+		}
+	}
+	for _, r := range g.World.OfType("AWS::EC2::VPC") {
+		key := r.Key() + ".DefaultSecurityGroup"
+		x := &Group{Name: "the default group of " + r.ID, Key: key, Res: r}
+		x.In = []Rule{{Ports: Ports{All, every}, Peer: Peer{Group: key}, Pos: r.Pos, Default: true}}
+		x.Out = []Rule{{Ports: Ports{All, every}, Peer: Peer{Block: anyone("0.0.0.0/0")}, Pos: r.Pos, Default: true}}
+		g.groups[key] = x
+	}
+	for _, r := range g.World.OfType("AWS::EC2::SecurityGroupIngress") {
+		x := g.Group(r.Get("GroupId"))
+		x.In = append(x.In, rule(r.Props, r.Pos, "Source"))
+	}
+	for _, r := range g.World.OfType("AWS::EC2::SecurityGroupEgress") {
+		x := g.Group(r.Get("GroupId"))
+		x.Out = append(x.Out, rule(r.Props, r.Pos, "Destination"))
+	}
+}
+
+// rule reads a rule that is written in a group or beside it.
+func rule(v *template.Value, pos template.Pos, end string) Rule {
+	out := Rule{Pos: pos, Ports: Ports{All, every}}
+	if v.Unknown() {
+		out.Peer.Unsure = v.Why()
+		return out
+	}
+	proto := v.Get("IpProtocol")
+	if s, ok := proto.Literal(); ok {
+		out.Ports.Protocol = protocolName(s)
+	} else {
+		out.Unsure = "its protocol is " + proto.Show()
+	}
+	if out.Ports.Protocol == TCP || out.Ports.Protocol == UDP {
+		from, ok1 := v.Get("FromPort").Int()
+		to, ok2 := v.Get("ToPort").Int()
+		switch {
+		case ok1 && ok2 && from >= 0 && to >= from:
+			out.Ports.Spans = Spans{{from, to}}
+		case ok1 && from == -1, v.Get("FromPort").Absent() && v.Get("ToPort").Absent():
+		default:
+			out.Unsure = "its ports are " + v.Get("FromPort").Show() + " to " + v.Get("ToPort").Show()
+		}
+	}
+	switch {
+	case !v.Get("CidrIp").Absent():
+		out.Peer = blockPeer(v.Get("CidrIp"))
+	case !v.Get("CidrIpv6").Absent():
+		out.Peer = blockPeer(v.Get("CidrIpv6"))
+	case !v.Get(end + "SecurityGroupId").Absent():
+		x := v.Get(end + "SecurityGroupId")
+		if out.Peer.Group = id(x); x.Unknown() || out.Peer.Group == "" {
+			out.Peer = Peer{Unsure: x.Show()}
+		}
+	case !v.Get(end + "PrefixListId").Absent():
+		x := v.Get(end + "PrefixListId")
+		if out.Peer.List = x.String(); x.Unknown() {
+			out.Peer = Peer{Unsure: "prefix list: " + x.Show()}
+		}
+	default:
+		out.Peer.Unsure = "nobody is named"
+	}
+	return out
+}
+
+func blockPeer(v *template.Value) Peer {
+	if p, ok := prefix(v); ok {
+		return Peer{Block: p}
+	}
+	return Peer{Unsure: v.Show()}
+}

@@ -1,0 +1,309 @@
+package reach
+
+import (
+	"strings"
+
+	"github.com/ringwall/ringwall/internal/template"
+)
+
+// readNodes finds everything with a network interface.
+func (g *Graph) readNodes() {
+	elastic := g.elastic()
+	for _, r := range g.World.Resources {
+		n := &Node{Res: r, Public: template.No, V6: template.No}
+		switch r.Type {
+		case "AWS::ElasticLoadBalancingV2::LoadBalancer":
+			g.balancer(n, "SecurityGroups", "Subnets")
+		case "AWS::ElasticLoadBalancing::LoadBalancer":
+			g.balancer(n, "SecurityGroups", "Subnets")
+		case "AWS::AutoScaling::AutoScalingGroup":
+			g.scaling(n)
+		case "AWS::EC2::Instance":
+			g.instance(n, elastic)
+		case "AWS::RDS::DBInstance", "AWS::RDS::DBCluster":
+			if !g.database(n) {
+				continue
+			}
+		case "AWS::RDS::DBProxy":
+			n.Kind = Database
+			g.place(n, r.Get("VpcSecurityGroupIds"), r.Get("VpcSubnetIds"))
+		case "AWS::EFS::MountTarget":
+			n.Kind = FileSystem
+			g.place(n, r.Get("SecurityGroups"), r.Get("SubnetId"))
+		case "AWS::EC2::VPCEndpoint":
+			if typ := r.Get("VpcEndpointType"); typ.Absent() || typ.Is("Gateway") {
+				continue
+			}
+			n.Kind = Endpoint
+			g.place(n, r.Get("SecurityGroupIds"), r.Get("SubnetIds"))
+			if len(n.Groups) == 0 {
+				g.defaultGroup(n, id(r.Get("VpcId")))
+			}
+		case "AWS::Lambda::Function":
+			if r.Get("VpcConfig").Absent() {
+				continue
+			}
+			n.Kind = Function
+			g.place(n, r.Get("VpcConfig", "SecurityGroupIds"), r.Get("VpcConfig", "SubnetIds"))
+		case "AWS::ElastiCache::ReplicationGroup", "AWS::ElastiCache::CacheCluster":
+			n.Kind = Cache
+			group := g.World.Of(r.Get("CacheSubnetGroupName"))
+			g.place(n, firstOf(r, "SecurityGroupIds", "VpcSecurityGroupIds"), group.Get("SubnetIds"))
+		case "AWS::ElastiCache::ServerlessCache":
+			n.Kind = Cache
+			g.place(n, r.Get("SecurityGroupIds"), r.Get("SubnetIds"))
+		case "AWS::ECS::Service":
+			c := r.Get("NetworkConfiguration", "AwsvpcConfiguration")
+			if c.Absent() {
+				continue
+			}
+			n.Kind = Service
+			g.place(n, c.Get("SecurityGroups"), c.Get("Subnets"))
+			if v := c.Get("AssignPublicIp"); !v.Absent() {
+				n.Public, n.PublicAt = template.Of(v.Is("ENABLED")), v.Place(r.Pos)
+				n.PublicWhy = "AssignPublicIp is " + v.Show()
+			}
+		case "AWS::EC2::NetworkInterface":
+			n.Kind = Interface
+			g.place(n, r.Get("GroupSet"), r.Get("SubnetId"))
+			g.elasticOf(n, elastic)
+		default:
+			continue
+		}
+		g.Nodes = append(g.Nodes, n)
+	}
+}
+
+// place gives a node its groups and subnets.
+func (g *Graph) place(n *Node, groups, subnets *template.Value) {
+	for _, v := range groups.List() {
+		x := g.Group(v)
+		if x.Unsure != "" {
+			n.Unsure = append(n.Unsure, "security group "+x.Name+": "+x.Unsure)
+		}
+		n.Groups = append(n.Groups, x)
+	}
+	for _, v := range subnets.List() {
+		if s := g.Subnet(v); s != nil {
+			n.Subnets = append(n.Subnets, s)
+			n.V6 = n.V6.Or(s.V6)
+		} else {
+			n.Unsure = append(n.Unsure, "subnet "+v.Show()+": no template here makes it")
+		}
+	}
+	if len(groups.List()) == 0 && len(n.Subnets) > 0 && n.Kind != Endpoint {
+		g.defaultGroup(n, n.Subnets[0].VPC)
+	}
+}
+
+// defaultGroup is what EC2 gives an interface for which nobody names a group.
+func (g *Graph) defaultGroup(n *Node, vpc string) {
+	if x := g.groups[vpc+".DefaultSecurityGroup"]; x != nil {
+		n.Groups = append(n.Groups, x)
+		return
+	}
+	n.Unsure = append(n.Unsure, "it has the default security group of a VPC that no template here makes")
+}
+
+func (g *Graph) balancer(n *Node, groups, subnets string) {
+	r := n.Res
+	n.Kind = Balancer
+	if maps := r.Get("SubnetMappings"); !maps.Absent() {
+		g.place(n, r.Get(groups), nil)
+		for _, m := range maps.List() {
+			if s := g.Subnet(m.Get("SubnetId")); s != nil {
+				n.Subnets = append(n.Subnets, s)
+			} else {
+				n.Unsure = append(n.Unsure, "subnet "+m.Get("SubnetId").Show()+": no template here makes it")
+			}
+		}
+	} else {
+		g.place(n, r.Get(groups), r.Get(subnets))
+	}
+	if len(n.Groups) == 0 && len(n.Subnets) > 0 {
+		g.defaultGroup(n, n.Subnets[0].VPC)
+	}
+	// The scheme is internet-facing unless it says internal (ELBv2 API,
+	// CreateLoadBalancer).
+	scheme := r.Get("Scheme")
+	n.PublicAt = scheme.Place(r.Pos)
+	switch {
+	case scheme.Absent():
+		n.Public, n.PublicWhy = template.Yes, "no Scheme is given, and the default is internet-facing"
+	case scheme.Is("internal"):
+		n.Public = template.No
+	case scheme.Is("internet-facing"):
+		n.Public, n.PublicWhy = template.Yes, "its Scheme is internet-facing"
+	default:
+		n.Public, n.PublicWhy = template.Maybe, "its Scheme is "+scheme.Show()
+	}
+	if ip := r.Get("IpAddressType"); !ip.Absent() {
+		n.V6 = template.Of(strings.HasPrefix(ip.String(), "dualstack"))
+		if ip.Unknown() {
+			n.V6 = template.Maybe
+		}
+	} else {
+		n.V6 = template.No
+	}
+}
+
+// launch reads what instances are made from.
+func (g *Graph) launch(n *Node, t *template.Resource, subnets *template.Value) {
+	n.Template = t
+	data := t.Get("LaunchTemplateData")
+	groups := data.Get("SecurityGroupIds")
+	public := (*template.Value)(nil)
+	v6 := template.No
+	for _, i := range data.Get("NetworkInterfaces").List() {
+		if gs := i.Get("Groups"); !gs.Absent() {
+			groups = gs
+		}
+		if p := i.Get("AssociatePublicIpAddress"); !p.Absent() {
+			public = p
+		}
+		if !i.Get("Ipv6AddressCount").Absent() || !i.Get("Ipv6Addresses").Absent() || !i.Get("Ipv6PrefixCount").Absent() {
+			v6 = template.Yes
+		}
+		if subnets.Absent() {
+			subnets = i.Get("SubnetId")
+		}
+	}
+	if t.Type == "AWS::AutoScaling::LaunchConfiguration" {
+		groups, public = t.Get("SecurityGroups"), t.Get("AssociatePublicIpAddress")
+	}
+	g.place(n, groups, subnets)
+	n.V6 = n.V6.Or(v6)
+	g.address(n, public)
+}
+
+// address says whether an instance gets a public address.
+func (g *Graph) address(n *Node, asked *template.Value) {
+	if !asked.Absent() {
+		n.Public, n.PublicAt = asked.Truth(false), asked.Place(n.Res.Pos)
+		n.PublicWhy = "AssociatePublicIpAddress is " + asked.Show()
+		return
+	}
+	for _, s := range n.Subnets {
+		if s.Public != template.No && n.Public != template.Yes {
+			n.Public, n.PublicAt = s.Public, s.Res.Place("MapPublicIpOnLaunch")
+			n.PublicWhy = "subnet " + s.Res.ID + " gives instances a public address (MapPublicIpOnLaunch)"
+		}
+	}
+}
+
+func (g *Graph) scaling(n *Node) {
+	r := n.Res
+	n.Kind = Instances
+	ref := r.Get("LaunchTemplate")
+	if ref.Absent() {
+		ref = r.Get("MixedInstancesPolicy", "LaunchTemplate", "LaunchTemplateSpecification")
+	}
+	t := g.World.Of(ref.Get("LaunchTemplateId"))
+	if t == nil {
+		t = g.World.Of(ref.Get("LaunchTemplateName"))
+	}
+	if t == nil {
+		if name, ok := ref.Get("LaunchTemplateName").Literal(); ok {
+			for _, x := range g.World.OfType("AWS::EC2::LaunchTemplate") {
+				if x.Get("LaunchTemplateName").Is(name) {
+					t = x
+				}
+			}
+		}
+	}
+	if t == nil {
+		t = g.World.Of(r.Get("LaunchConfigurationName"))
+	}
+	if t == nil {
+		n.Unsure = append(n.Unsure, "its launch template is not in these templates")
+		g.place(n, nil, r.Get("VPCZoneIdentifier"))
+		n.Groups, n.Public = nil, template.Maybe
+		return
+	}
+	g.launch(n, t, r.Get("VPCZoneIdentifier"))
+}
+
+func (g *Graph) instance(n *Node, elastic map[string]template.Pos) {
+	r := n.Res
+	n.Kind = Instance
+	if t := g.World.Of(r.Get("LaunchTemplate", "LaunchTemplateId")); t != nil && r.Get("SecurityGroupIds").Absent() && r.Get("NetworkInterfaces").Absent() {
+		g.launch(n, t, r.Get("SubnetId"))
+		g.elasticOf(n, elastic)
+		return
+	}
+	groups, subnets, public := firstOf(r, "SecurityGroupIds", "SecurityGroups"), r.Get("SubnetId"), (*template.Value)(nil)
+	for _, i := range r.Get("NetworkInterfaces").List() {
+		if v := i.Get("GroupSet"); !v.Absent() {
+			groups = v
+		}
+		if v := i.Get("SubnetId"); !v.Absent() {
+			subnets = v
+		}
+		if v := i.Get("AssociatePublicIpAddress"); !v.Absent() {
+			public = v
+		}
+	}
+	n.Template = r
+	g.place(n, groups, subnets)
+	g.address(n, public)
+	g.elasticOf(n, elastic)
+}
+
+// elastic are the resources that an elastic address is tied to.
+func (g *Graph) elastic() map[string]template.Pos {
+	out := map[string]template.Pos{}
+	for _, r := range g.World.OfType("AWS::EC2::EIP", "AWS::EC2::EIPAssociation") {
+		for _, f := range []string{"InstanceId", "NetworkInterfaceId"} {
+			if v := r.Get(f); !v.Absent() {
+				out[id(v)] = r.Pos
+			}
+		}
+	}
+	return out
+}
+
+func (g *Graph) elasticOf(n *Node, elastic map[string]template.Pos) {
+	if pos, ok := elastic[n.Res.Key()]; ok {
+		n.Public, n.PublicAt, n.PublicWhy = template.Yes, pos, "an elastic address is tied to it"
+	}
+}
+
+func (g *Graph) database(n *Node) bool {
+	r := n.Res
+	n.Kind = Database
+	groups, subnetGroup, public := r.Get("VPCSecurityGroups"), r.Get("DBSubnetGroupName"), r.Get("PubliclyAccessible")
+	if r.Type == "AWS::RDS::DBCluster" {
+		groups = r.Get("VpcSecurityGroupIds")
+	} else if c := g.World.Of(r.Get("DBClusterIdentifier")); c != nil {
+		if groups.Absent() {
+			groups = c.Get("VpcSecurityGroupIds")
+		}
+		if subnetGroup.Absent() {
+			subnetGroup = c.Get("DBSubnetGroupName")
+		}
+	}
+	if subnetGroup.Absent() && !r.Get("DBClusterIdentifier").Absent() {
+		n.Unsure = append(n.Unsure, "the cluster it belongs to is not in these templates")
+	}
+	sg := g.World.Of(subnetGroup)
+	g.place(n, groups, sg.Get("SubnetIds"))
+	if sg == nil {
+		n.Unsure = append(n.Unsure, "its subnet group is not in these templates")
+	}
+	n.PublicAt = public.Place(r.Pos)
+	switch {
+	case !public.Absent():
+		n.Public, n.PublicWhy = public.Truth(false), "PubliclyAccessible is "+public.Show()
+	case r.Type == "AWS::RDS::DBCluster":
+		n.Public = template.No
+	default:
+		// Without a word the address is public where the VPC has an internet
+		// gateway (RDS API, CreateDBInstance, PubliclyAccessible).
+		for _, s := range n.Subnets {
+			if g.igws[s.VPC] {
+				n.Public, n.PublicWhy = template.Yes, "PubliclyAccessible is not given, and the VPC has an internet gateway"
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,170 @@
+package template
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A Set is the templates that are judged together: stacks that export to each
+// other, and stacks within stacks.
+type Set struct {
+	Templates []*Template
+	// Region is where the stacks of unknown place are made, if it is known.
+	Region string
+
+	byFile map[string]*Template
+	nested map[string]bool // files that are another stack's part
+}
+
+// A File is a template's name and text.
+type File struct {
+	Name string
+	Text []byte
+}
+
+// maxFiles bounds how many templates one Set has.
+const maxFiles = 500
+
+// Load reads the templates of a directory and its subdirectories, or one file.
+// The error lists what is wrong with each of them, in one pass.
+func Load(path string) (*Set, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading templates: %w", err)
+	}
+	var names []string
+	if !st.IsDir() {
+		names = []string{path}
+	} else if names, err = find(path); err != nil {
+		return nil, err
+	}
+	var files []File
+	for _, n := range names {
+		if st, err := os.Stat(n); err == nil && st.Size() > MaxSize {
+			files = append(files, File{n, make([]byte, st.Size())[:MaxSize+1]})
+			continue
+		}
+		b, err := os.ReadFile(n)
+		if err != nil {
+			return nil, fmt.Errorf("reading templates: %w", err)
+		}
+		if len(names) > 1 && !looksLike(b) {
+			continue
+		}
+		files = append(files, File{n, b})
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("reading templates: %s has none; want files that end in .json, .yaml, .yml or .template with Resources in them", path)
+	}
+	return New(files)
+}
+
+func find(dir string) ([]string, error) {
+	var names []string
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && p != dir && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules"):
+			return fs.SkipDir
+		case d.IsDir() || !slices.Contains(endings, strings.ToLower(filepath.Ext(p))):
+			return nil
+		case len(names) == maxFiles:
+			return fmt.Errorf("%s has more than %d files that could be templates; name a smaller directory", dir, maxFiles)
+		}
+		names = append(names, p)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading templates: %w", err)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// looksLike tells a template from other files with the same endings: a manifest,
+// a CI's workflow. A file that is broken before its Resources must not slip by,
+// so the word alone decides.
+func looksLike(b []byte) bool {
+	s := string(b)
+	return strings.Contains(s, "Resources") || strings.Contains(s, "AWSTemplateFormatVersion")
+}
+
+// New reads templates that are already in memory.
+func New(files []File) (*Set, error) {
+	var errs Errors
+	s := &Set{byFile: map[string]*Template{}, nested: map[string]bool{}}
+	for _, f := range files {
+		t := parse(f.Name, f.Text, &errs)
+		s.Templates = append(s.Templates, t)
+		s.byFile[filepath.Clean(f.Name)] = t
+	}
+	byName := map[string]*Template{}
+	for _, t := range s.Templates {
+		if first := byName[t.Name]; first != nil {
+			t.Name = strings.ReplaceAll(filepath.ToSlash(t.File), "/", "-")
+		}
+		byName[t.Name] = t
+	}
+	if len(errs) > 0 {
+		return nil, errs.err()
+	}
+	for _, t := range s.Templates {
+		s.findNested(t)
+	}
+	s.checkNesting(&errs)
+	if len(errs) > 0 {
+		return nil, errs.err()
+	}
+	w := s.world(true, nil)
+	w.errs.sortInto(&errs)
+	return s, errs.err()
+}
+
+func (es Errors) sortInto(into *Errors) { *into = append(*into, es...) }
+
+// findNested marks the files that the stacks of a template are made from.
+func (s *Set) findNested(t *Template) {
+	for _, f := range t.Resources.Fields {
+		if c := s.child(t, f.Value); c != nil {
+			s.nested[c.File] = true
+		}
+	}
+}
+
+// child is the template of a stack within a stack, when it is one of this Set.
+func (s *Set) child(t *Template, res *Node) *Template {
+	if typ, _ := res.Get("Type").text(); typ != "AWS::CloudFormation::Stack" {
+		return nil
+	}
+	// The CDK writes an address that exists only after an upload, and the local
+	// file's name beside it.
+	for _, n := range []*Node{res.Get("Metadata").Get("aws:asset:path"), res.Get("Properties").Get("TemplateURL")} {
+		if p, ok := n.text(); ok && !strings.Contains(p, "://") {
+			if c := s.byFile[filepath.Join(filepath.Dir(t.File), filepath.FromSlash(p))]; c != nil {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// checkNesting finds stacks that have themselves as a part.
+func (s *Set) checkNesting(errs *Errors) {
+	uses := map[string][]string{}
+	for _, t := range s.Templates {
+		uses[t.File] = nil
+		for _, f := range t.Resources.Fields {
+			if c := s.child(t, f.Value); c != nil {
+				uses[t.File] = append(uses[t.File], c.File)
+			}
+		}
+	}
+	for _, c := range circles(uses) {
+		errs.add(Pos{File: c[0]}, "these templates are each other's parts in a circle: %s", strings.Join(append(c, c[0]), " → "))
+	}
+}

@@ -1,0 +1,204 @@
+package database
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/ringwall/ringwall/internal/template"
+	"github.com/ringwall/ringwall/perimeter"
+)
+
+// A store is something that holds state, and how its type says that it is safe.
+type store struct {
+	encrypted string   // property that must be true; empty: see judgeStore
+	protected string   // property that must be true; empty: the type has none
+	keeps     []string // DeletionPolicy that keeps it
+	backup    bool     // the type can be kept by AWS Backup
+}
+
+var stores = map[string]store{
+	"AWS::RDS::DBInstance":               {"StorageEncrypted", "DeletionProtection", []string{"Snapshot", "Retain", "RetainExceptOnCreate"}, true},
+	"AWS::RDS::DBCluster":                {"StorageEncrypted", "DeletionProtection", []string{"Snapshot", "Retain", "RetainExceptOnCreate"}, true},
+	"AWS::EFS::FileSystem":               {"Encrypted", "", []string{"Retain", "RetainExceptOnCreate"}, true},
+	"AWS::DynamoDB::Table":               {"SSESpecification.SSEEnabled", "DeletionProtectionEnabled", []string{"Retain", "RetainExceptOnCreate"}, true},
+	"AWS::ElastiCache::ReplicationGroup": {"AtRestEncryptionEnabled", "", nil, false},
+}
+
+func checkRestorable(p *perimeter.Pass) error {
+	found := false
+	for _, r := range p.World.Resources {
+		s, ok := stores[r.Type]
+		if !ok {
+			continue
+		}
+		found = true
+		p.Tried("whether %s is encrypted, protected and kept", r.ID)
+		judgeStore(p, r, s)
+	}
+	judgeTransit(p)
+	if !found {
+		if len(p.World.OfType("AWS::ElasticLoadBalancingV2::Listener", "AWS::CloudFront::Distribution")) == 0 {
+			p.Absent("anything that holds state")
+		}
+		return nil
+	}
+	judgeVault(p)
+	return nil
+}
+
+func judgeStore(p *perimeter.Pass, r *template.Resource, s store) {
+	member := r.Type == "AWS::RDS::DBInstance" && !r.Get("DBClusterIdentifier").Absent()
+	if !member {
+		judgeTruth(p, r, s.encrypted, "%s is not encrypted on disk (%s)")
+		if s.protected != "" {
+			judgeTruth(p, r, s.protected, "%s can be deleted by one call (%s)")
+		}
+	}
+	if s.keeps != nil && !member {
+		if got := r.Option("DeletionPolicy"); !slices.Contains(s.keeps, got) {
+			p.Broken(r, r.Pos, "%s goes with its stack: its DeletionPolicy is %s, want %s", r.ID, written(got), s.keeps[0])
+		}
+		if got := r.Option("UpdateReplacePolicy"); !slices.Contains(s.keeps, got) {
+			p.Broken(r, r.Pos, "%s is lost when a change replaces it: its UpdateReplacePolicy is %s, want %s", r.ID, written(got), s.keeps[0])
+		}
+	}
+	switch r.Type {
+	case "AWS::EFS::FileSystem":
+		if v := r.Get("BackupPolicy", "Status"); v.Unknown() {
+			p.Unknown(r, v.Place(r.Pos), "whether %s is backed up is not known: %s", r.ID, v.Show())
+		} else if !v.Is("ENABLED") {
+			p.Broken(r, v.Place(r.Pos), "%s has no automatic backups (BackupPolicy)", r.ID)
+		}
+	case "AWS::RDS::DBInstance", "AWS::RDS::DBCluster":
+		if v := r.Get("BackupRetentionPeriod"); v.Is("0") && !member {
+			p.Broken(r, v.Place(r.Pos), "%s has no automatic backups (BackupRetentionPeriod 0)", r.ID)
+		}
+	case "AWS::DynamoDB::Table":
+		judgeTruth(p, r, "PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled", "%s cannot be put back to a moment (%s)")
+	case "AWS::ElastiCache::ReplicationGroup":
+		judgeTruth(p, r, "TransitEncryptionEnabled", "%s is not encrypted on the way (%s)")
+	}
+	if s.backup && !member {
+		judgeSelected(p, r)
+	}
+}
+
+func written(s string) string {
+	if s == "" {
+		return "not given"
+	}
+	return s
+}
+
+func judgeTruth(p *perimeter.Pass, r *template.Resource, property, words string) {
+	v := r.Get(strings.Split(property, ".")...)
+	switch v.Truth(false) {
+	case template.No:
+		p.Broken(r, v.Place(r.Pos), words, r.ID, property)
+	case template.Maybe:
+		p.Unknown(r, v.Place(r.Pos), words+": not known, "+v.Show(), r.ID, property)
+	}
+}
+
+// judgeSelected: some backup selection names the store, by itself or by a tag.
+func judgeSelected(p *perimeter.Pass, r *template.Resource) {
+	arn := p.Access.ARN(r)
+	unsure := ""
+	for _, sel := range p.World.OfType("AWS::Backup::BackupSelection") {
+		s := sel.Get("BackupSelection")
+		for _, x := range s.Get("Resources").List() {
+			if p.World.Of(x) == r || x.Is("*") && len(s.Get("ListOfTags").List()) == 0 && s.Get("Conditions").Absent() || p.Access.Text(x.String()) == arn {
+				return
+			}
+			if x.Unknown() {
+				unsure = x.Why()
+			}
+		}
+		for _, t := range s.Get("ListOfTags").List() {
+			if tagged(r, t.Get("ConditionKey").String(), t.Get("ConditionValue").String()) {
+				return
+			}
+		}
+		for _, t := range s.Get("Conditions", "StringEquals").List() {
+			if tagged(r, strings.TrimPrefix(t.Get("ConditionKey").String(), "aws:ResourceTag/"), t.Get("ConditionValue").String()) {
+				return
+			}
+		}
+	}
+	if unsure != "" {
+		p.Unknown(r, r.Pos, "whether a backup keeps %s is not known: %s", r.ID, unsure)
+		return
+	}
+	p.Broken(r, r.Pos, "no backup plan keeps %s: there is no selection with it", r.ID)
+}
+
+func tagged(r *template.Resource, key, value string) bool {
+	for _, f := range []string{"Tags", "FileSystemTags"} {
+		for _, t := range r.Get(f).List() {
+			if t.Get("Key").Is(key) && t.Get("Value").String() == value {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func judgeVault(p *perimeter.Pass) {
+	p.Tried("whether backups can be deleted, and whether a restore is ever tried")
+	locked := false
+	for _, v := range p.World.OfType("AWS::Backup::BackupVault", "AWS::Backup::LogicallyAirGappedBackupVault") {
+		locked = locked || !v.Get("LockConfiguration").Absent() || v.Type != "AWS::Backup::BackupVault"
+	}
+	if !locked {
+		p.Broken(nil, template.Pos{}, "no backup vault is locked: whoever may delete the data may delete its backups")
+	}
+	if len(p.World.OfType("AWS::Backup::RestoreTestingSelection")) == 0 {
+		p.Broken(nil, template.Pos{}, "no restore is tried (AWS::Backup::RestoreTestingSelection): that a backup can be read is a hope")
+	}
+}
+
+// modern are the policies of listeners that take TLS 1.2 and later only (ELB
+// guide, security policies).
+func modern(policy string) bool {
+	return strings.HasPrefix(policy, "ELBSecurityPolicy-TLS13-1-2-") || strings.HasPrefix(policy, "ELBSecurityPolicy-TLS13-1-3-") ||
+		strings.HasPrefix(policy, "ELBSecurityPolicy-TLS-1-2-") || strings.HasPrefix(policy, "ELBSecurityPolicy-FS-1-2-")
+}
+
+func judgeTransit(p *perimeter.Pass) {
+	for _, l := range p.World.OfType("AWS::ElasticLoadBalancingV2::Listener") {
+		p.Tried("with what listener %s protects what it takes", l.ID)
+		proto, policy := l.Get("Protocol"), l.Get("SslPolicy")
+		s, known := policy.Literal()
+		switch {
+		case proto.Unknown():
+			p.Unknown(l, proto.Place(l.Pos), "the protocol of listener %s is %s", l.ID, proto.Show())
+		case proto.Is("HTTP"):
+			for _, a := range l.Get("DefaultActions").List() {
+				if !a.Get("Type").Is("redirect") && !a.Get("Type").Is("fixed-response") {
+					p.Broken(l, proto.Place(l.Pos), "listener %s takes and forwards plain HTTP", l.ID)
+				}
+			}
+		case !proto.Is("HTTPS") && !proto.Is("TLS"):
+		case policy.Absent():
+			p.Broken(l, l.Pos, "listener %s has no SslPolicy, and the default one (ELBSecurityPolicy-2016-08) takes TLS 1.0", l.ID)
+		case !known:
+			p.Unknown(l, policy.Place(l.Pos), "the SslPolicy of listener %s is %s", l.ID, policy.Show())
+		case !modern(s):
+			p.Broken(l, policy.Place(l.Pos), "listener %s has policy %s, which takes TLS older than 1.2", l.ID, s)
+		}
+	}
+	for _, d := range p.World.OfType("AWS::CloudFront::Distribution") {
+		p.Tried("with what distribution %s protects what it takes", d.ID)
+		v := d.Get("DistributionConfig", "ViewerCertificate", "MinimumProtocolVersion")
+		if s, ok := v.Literal(); !ok && !v.Absent() {
+			p.Unknown(d, v.Place(d.Pos), "the least TLS of distribution %s is %s", d.ID, v.Show())
+		} else if !strings.HasPrefix(s, "TLSv1.2") && !strings.HasPrefix(s, "TLSv1.3") {
+			p.Broken(d, v.Place(d.Place("DistributionConfig")), "distribution %s takes TLS older than 1.2 (MinimumProtocolVersion is %s)", d.ID, v.Show())
+		}
+		for _, b := range perimeter.Behaviours(d) {
+			if v := b.Value.Get("ViewerProtocolPolicy"); v.Is("allow-all") {
+				p.Broken(d, v.Place(d.Pos), "behaviour %s answers plain HTTP", b.Path)
+			}
+		}
+	}
+}

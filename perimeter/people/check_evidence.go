@@ -1,0 +1,263 @@
+package people
+
+import (
+	"strings"
+
+	"github.com/ringwall/ringwall/internal/access"
+	"github.com/ringwall/ringwall/internal/template"
+	"github.com/ringwall/ringwall/perimeter"
+)
+
+var evidenceChecks = []*perimeter.Control{
+	{
+		ID:      "people/evidence-kept",
+		Doc:     "What happens is written down where those whom it is about cannot change it: trail, balancer, edge and network each keep a log.",
+		Why:     "An intruder deletes his traces, or leaves none.",
+		Vantage: perimeter.Template,
+		Check:   checkEvidence,
+		Meets:   []string{"INV-13"},
+	},
+}
+
+func checkEvidence(p *perimeter.Pass) error {
+	judgeTrails(p)
+	judgeAccessLogs(p)
+	judgeTamper(p)
+	if len(p.World.Resources) == 0 {
+		p.Absent("anything")
+	}
+	return nil
+}
+
+func judgeTrails(p *perimeter.Pass) {
+	trails := p.World.OfType("AWS::CloudTrail::Trail")
+	p.Tried("whether a trail records the account, everywhere and for good")
+	if len(trails) == 0 {
+		if p.Plan != nil && !p.Plan.AWS.AccountBaseline {
+			p.Tried("nothing more: the configuration says that the account has a trail of its own")
+			return
+		}
+		p.Unknown(nil, template.Pos{}, "no template here has a trail; whether the account has one elsewhere no template says")
+	}
+	for _, t := range trails {
+		for _, x := range []struct{ property, words string }{
+			{"IsLogging", "trail %s does not record"},
+			{"IsMultiRegionTrail", "trail %s records one Region only"},
+			{"EnableLogFileValidation", "trail %s has no digests (EnableLogFileValidation): a changed log looks like any other"},
+		} {
+			v := t.Get(x.property)
+			switch v.Truth(false) {
+			case template.No:
+				p.Broken(t, v.Place(t.Pos), x.words, t.ID)
+			case template.Maybe:
+				p.Unknown(t, v.Place(t.Pos), x.words+": not known, "+v.Show(), t.ID)
+			}
+		}
+		if t.Get("KMSKeyId").Absent() {
+			p.Broken(t, t.Pos, "trail %s is not encrypted with a key of yours", t.ID)
+		}
+		judgeLogBucket(p, t, t.Get("S3BucketName"))
+	}
+}
+
+// judgeLogBucket: what is in a bucket of logs stays as it was written.
+func judgeLogBucket(p *perimeter.Pass, by *template.Resource, ref *template.Value) {
+	b := p.World.Of(ref)
+	if b == nil {
+		p.Unknown(by, ref.Place(by.Pos), "the bucket with the log of %s is not in these templates: %s", by.ID, ref.Show())
+		return
+	}
+	if !b.Get("VersioningConfiguration", "Status").Is("Enabled") {
+		p.Broken(b, b.Pos, "bucket %s, which has the log of %s, keeps no versions: what is overwritten is gone", b.ID, by.ID)
+	}
+	if b.Get("ObjectLockEnabled").Truth(false) == template.Yes && !b.Get("ObjectLockConfiguration", "Rule").Absent() {
+		return
+	}
+	arn := p.Access.ARN(b)
+	for _, s := range bucketStatements(p, b) {
+		if !s.Allow && everyone(s) && len(s.Conditions) == 0 && about(s, "s3:DeleteObject", arn+"/x") && about(s, "s3:DeleteObjectVersion", arn+"/x") {
+			return
+		}
+	}
+	p.Broken(b, b.Pos, "bucket %s, which has the log of %s, has neither an object lock nor a policy that refuses deletion", b.ID, by.ID)
+}
+
+func everyone(s *access.Statement) bool {
+	for _, w := range s.Who {
+		if w.Everyone() {
+			return true
+		}
+	}
+	return false
+}
+
+func about(s *access.Statement, action, resource string) bool {
+	return access.About(s, action, resource) == template.Yes
+}
+
+func bucketStatements(p *perimeter.Pass, b *template.Resource) []*access.Statement {
+	var out []*access.Statement
+	for _, r := range p.World.OfType("AWS::S3::BucketPolicy") {
+		if p.World.Of(r.Get("Bucket")) == b {
+			out = append(out, p.Access.Policy(r.Get("PolicyDocument"), "the policy of bucket "+b.ID, r.Pos)...)
+		}
+	}
+	return out
+}
+
+func judgeAccessLogs(p *perimeter.Pass) {
+	for _, lb := range p.World.OfType("AWS::ElasticLoadBalancingV2::LoadBalancer") {
+		p.Tried("whether %s writes down what it is asked", lb.ID)
+		var on, bucket *template.Value
+		for _, a := range lb.Get("LoadBalancerAttributes").List() {
+			switch a.Get("Key").String() {
+			case "access_logs.s3.enabled":
+				on = a.Get("Value")
+			case "access_logs.s3.bucket":
+				bucket = a.Get("Value")
+			}
+		}
+		switch on.Truth(false) {
+		case template.Yes:
+			judgeLogBucket(p, lb, bucket)
+		case template.No:
+			p.Broken(lb, lb.Place("LoadBalancerAttributes"), "%s keeps no log of what it is asked (access_logs.s3.enabled)", lb.ID)
+		default:
+			p.Unknown(lb, on.Place(lb.Pos), "whether %s keeps a log is not known: %s", lb.ID, on.Show())
+		}
+	}
+	for _, d := range p.World.OfType("AWS::CloudFront::Distribution") {
+		p.Tried("whether %s writes down what it is asked", d.ID)
+		logged := !d.Get("DistributionConfig", "Logging").Absent()
+		for _, s := range p.World.OfType("AWS::Logs::DeliverySource") {
+			logged = logged || strings.Contains(p.Access.Text(s.Get("ResourceArn").String()), template.Token(d.Key(), ""))
+		}
+		if !logged {
+			p.Broken(d, d.Pos, "distribution %s keeps no log of what it is asked", d.ID)
+		}
+	}
+	logged := map[*template.Resource]bool{}
+	for _, f := range p.World.OfType("AWS::EC2::FlowLog") {
+		logged[p.World.Of(f.Get("ResourceId"))] = true
+	}
+	for _, v := range p.World.OfType("AWS::EC2::VPC") {
+		p.Tried("whether %s has flow logs", v.ID)
+		if !logged[v] {
+			p.Broken(v, v.Pos, "VPC %s has no flow log", v.ID)
+		}
+	}
+}
+
+// tamper are actions with which evidence is stopped, changed or destroyed, and the
+// kinds of resources that they are about.
+var tamper = []struct {
+	typ     string
+	objects string // behind the ARN
+	actions []string
+}{
+	{"AWS::CloudTrail::Trail", "", []string{"cloudtrail:StopLogging", "cloudtrail:DeleteTrail", "cloudtrail:UpdateTrail", "cloudtrail:PutEventSelectors"}},
+	{"AWS::Logs::LogGroup", "", []string{"logs:DeleteLogGroup"}},
+	{"AWS::Logs::LogGroup", "log-stream:any", []string{"logs:DeleteLogStream"}},
+	{"AWS::KMS::Key", "", []string{"kms:ScheduleKeyDeletion", "kms:DisableKey", "kms:PutKeyPolicy"}},
+}
+
+// everywhere are such actions on things that need no template.
+var everywhere = []struct{ action, resource string }{
+	{"cloudtrail:StopLogging", "arn:aws:cloudtrail:any:any:trail/any"},
+	{"cloudtrail:DeleteTrail", "arn:aws:cloudtrail:any:any:trail/any"},
+	{"config:StopConfigurationRecorder", "*"},
+	{"config:DeleteConfigurationRecorder", "*"},
+	{"guardduty:DeleteDetector", "arn:aws:guardduty:any:any:detector/any"},
+	{"securityhub:DisableSecurityHub", "*"},
+}
+
+func judgeTamper(p *perimeter.Pass) {
+	logs := logBuckets(p)
+	for _, who := range p.Access.Principals {
+		if !who.Usable() {
+			continue
+		}
+		p.Tried("whether %s can stop or delete what is written down", who.Name)
+		for _, x := range everywhere {
+			judgeMay(p, who, x.action, x.resource, nil, nil)
+		}
+		for _, t := range tamper {
+			for _, r := range p.World.OfType(t.typ) {
+				arn := p.Access.ARN(r)
+				if t.typ == "AWS::Logs::LogGroup" && t.objects != "" {
+					arn = strings.TrimSuffix(arn, "*") + t.objects
+				}
+				var policy []*access.Statement
+				if t.typ == "AWS::KMS::Key" {
+					policy = p.Access.Policy(r.Get("KeyPolicy"), "the policy of key "+r.ID, r.Pos)
+				}
+				for _, a := range t.actions {
+					judgeMay(p, who, a, arn, r, policy)
+				}
+			}
+		}
+		for _, b := range logs {
+			policy := bucketStatements(p, b)
+			for _, a := range []string{"s3:DeleteObject", "s3:DeleteObjectVersion"} {
+				judgeMay(p, who, a, p.Access.ARN(b)+"/any", b, policy)
+			}
+			for _, a := range []string{"s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutLifecycleConfiguration", "s3:DeleteBucket", "s3:PutBucketVersioning"} {
+				judgeMay(p, who, a, p.Access.ARN(b), b, policy)
+			}
+		}
+	}
+}
+
+func judgeMay(p *perimeter.Pass, who *access.Principal, action, resource string, r *template.Resource, policy []*access.Statement) {
+	mode := access.Either
+	if r != nil && r.Type == "AWS::KMS::Key" {
+		mode = access.KeyOnly
+	}
+	d := p.Access.Decide(access.Request{Who: who, Action: action, Resource: resource}, policy, mode)
+	if d.Allowed != template.Yes {
+		// A condition that a template cannot judge (a tag, a service in between)
+		// is not held against a role here; the escalation check looks at those.
+		if d.Allowed == template.Maybe && (d.By == nil || d.By.Unsure != "") {
+			p.Unknown(who.Res, who.Res.Pos, "whether %s may do %s is not known: %s", who.Name, action, d.Why)
+		}
+		return
+	}
+	on := "anything"
+	if r != nil {
+		on = r.ID
+	}
+	at := who.Res.Pos
+	if d.By != nil {
+		at = d.By.Pos
+	}
+	p.Broken(who.Res, at, "%s may do %s on %s: %s", who.Name, action, on, d.Why)
+}
+
+// logBuckets are the buckets that a trail, a balancer or a distribution writes to.
+func logBuckets(p *perimeter.Pass) []*template.Resource {
+	var out []*template.Resource
+	add := func(v *template.Value) {
+		if r := p.World.Of(v); r != nil && r.Type == "AWS::S3::Bucket" {
+			for _, have := range out {
+				if have == r {
+					return
+				}
+			}
+			out = append(out, r)
+		}
+	}
+	for _, t := range p.World.OfType("AWS::CloudTrail::Trail") {
+		add(t.Get("S3BucketName"))
+	}
+	for _, lb := range p.World.OfType("AWS::ElasticLoadBalancingV2::LoadBalancer") {
+		for _, a := range lb.Get("LoadBalancerAttributes").List() {
+			if a.Get("Key").Is("access_logs.s3.bucket") {
+				add(a.Get("Value"))
+			}
+		}
+	}
+	for _, d := range p.World.OfType("AWS::CloudFront::Distribution") {
+		add(d.Get("DistributionConfig", "Logging", "Bucket"))
+	}
+	return out
+}
