@@ -1,0 +1,257 @@
+package dfa
+
+import (
+	"encoding/binary"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"unicode/utf8"
+)
+
+// A lazy is a deterministic automaton whose states are made when a text first
+// needs them. Scans read its table without a lock; a scan that finds no entry
+// makes it under one.
+//
+// An entry of the table is where the row of the next state begins; negative, if
+// entering that state completes patterns. 0 is an entry that is not known, or a
+// byte that begins a longer character. Rows are numClass+1 entries long, row 0
+// is not used. Entries are only ever added, so that a scan may go on with a
+// table that has been replaced by a longer one.
+type lazy struct {
+	p      *prog
+	stride uint32
+	class  [256]uint16
+	budget int
+
+	table atomic.Pointer[table]
+
+	mu      sync.Mutex
+	step    *stepper
+	known   map[string]uint32 // the row of a state, by its key
+	used    int               // bytes, about
+	key     []byte
+	strayed int // steps made without the table since it was full
+	spare   sync.Pool
+}
+
+type table struct {
+	first  uint32 // the row before any character
+	epoch  int    // rows of another epoch mean other states
+	rows   []uint32
+	states []config // states[row/stride]
+	made   int
+}
+
+const (
+	firstStates = 16
+	// stateCost is about what a state takes besides its row, instructions and key.
+	stateCost = 160
+	// patience is how many states a scan may make in all before it has to have
+	// read strayRatio bytes for each.
+	patience   = 512
+	strayRatio = 3
+)
+
+func newLazy(p *prog, budget int) *lazy {
+	d := &lazy{p: p, stride: uint32(p.numClass + 1), class: p.class, budget: budget, step: newStepper(p)}
+	d.reset()
+	return d
+}
+
+// reset forgets all states. The lock is held, or nobody else knows d.
+func (d *lazy) reset() {
+	epoch := 0
+	if t := d.table.Load(); t != nil {
+		epoch = t.epoch + 1
+	}
+	t := &table{epoch: epoch, made: 1, rows: make([]uint32, firstStates*d.stride), states: make([]config, firstStates)}
+	d.known, d.used, d.strayed = map[string]uint32{}, 4*len(t.rows), 0
+	c := d.step.first()
+	t.first = d.stride
+	d.addState(t, &c)
+	d.table.Store(t)
+}
+
+// addState gives a config that is not known the next row of a table that has room.
+func (d *lazy) addState(t *table, c *config) uint32 {
+	row := uint32(t.made) * d.stride
+	t.states[t.made] = config{kind: c.kind, insts: slices.Clone(c.insts), hits: slices.Clone(c.hits), late: c.late}
+	t.made++
+	d.known[string(d.keyOf(c))] = row
+	d.used += stateCost + 8*len(c.insts) + 8*len(c.hits)
+	return row
+}
+
+func (d *lazy) keyOf(c *config) []byte {
+	k := append(d.key[:0], c.kind, byte(c.late))
+	for _, h := range c.hits[:c.late] {
+		k = binary.LittleEndian.AppendUint32(k, uint32(h))
+	}
+	for _, pc := range c.insts {
+		k = binary.LittleEndian.AppendUint32(k, pc)
+	}
+	// The patterns that complete without an assertion follow from where the
+	// character led, but those places were dropped from insts.
+	for _, h := range c.hits[c.late:] {
+		k = binary.LittleEndian.AppendUint32(k, ^uint32(h))
+	}
+	d.key = k
+	return k
+}
+
+// entry makes the entry of a row at a class, and gives the table to go on with.
+// An answer of 0 says that there is no room.
+func (d *lazy) entry(t *table, row uint32, class int) (*table, uint32) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	cur := d.table.Load()
+	from := &t.states[row/d.stride]
+	if cur.epoch != t.epoch {
+		r, ok := d.known[string(d.keyOf(from))]
+		if !ok {
+			if cur, ok = d.room(cur); !ok {
+				return t, 0
+			}
+			r = d.addState(cur, from)
+		}
+		row = r
+	}
+	at := &cur.rows[row+uint32(class)]
+	if e := *at; e != 0 {
+		return cur, e
+	}
+	c := d.step.step(from, class)
+	next, ok := d.known[string(d.keyOf(&c))]
+	if !ok {
+		if cur, ok = d.room(cur); !ok {
+			return t, 0
+		}
+		next = d.addState(cur, &c)
+		at = &cur.rows[row+uint32(class)]
+	}
+	if len(c.hits) > 0 {
+		next = -next
+	}
+	atomic.StoreUint32(at, next)
+	return cur, next
+}
+
+// room makes sure that the table can take another state.
+func (d *lazy) room(t *table) (*table, bool) {
+	if t.made < len(t.states) {
+		return t, true
+	}
+	if d.used+4*len(t.rows) > d.budget && t.made > firstStates {
+		return t, false
+	}
+	n := &table{first: t.first, epoch: t.epoch, made: t.made, rows: make([]uint32, 2*len(t.rows)), states: make([]config, 2*len(t.states))}
+	copy(n.rows, t.rows)
+	copy(n.states, t.states)
+	d.used += 4 * len(t.rows)
+	d.table.Store(n)
+	return n, true
+}
+
+// scan adds the patterns that match somewhere in b to hits.
+func (d *lazy) scan(b []byte, hits Bitset) {
+	t := d.table.Load()
+	rows, at := t.rows, t.first
+	made := 0
+	for i := 0; i < len(b); {
+		e := atomic.LoadUint32(&rows[at+uint32(d.class[b[i]])])
+		if int32(e) > 0 {
+			at = e
+			i++
+			continue
+		}
+		class, width := int(d.class[b[i]]), 1
+		if class == 0 {
+			var r rune
+			r, width = utf8.DecodeRune(b[i:])
+			class = int(d.p.classOf(r))
+			e = atomic.LoadUint32(&rows[at+uint32(class)])
+		}
+		if e == 0 {
+			if made++; made > patience && made > i/strayRatio {
+				d.stray(t, at, b[i:], hits)
+				return
+			}
+			var nt *table
+			if nt, e = d.entry(t, at, class); e == 0 {
+				d.stray(t, at, b[i:], hits)
+				return
+			}
+			t, rows = nt, nt.rows
+		}
+		i += width
+		if int32(e) < 0 {
+			e = -e
+			for _, h := range t.states[e/d.stride].hits {
+				hits.Add(int(h))
+			}
+		}
+		at = e
+	}
+	e := atomic.LoadUint32(&rows[at+d.stride-1])
+	if e == 0 {
+		if t, e = d.entry(t, at, d.p.numClass); e == 0 {
+			d.stray(t, at, nil, hits)
+			return
+		}
+	}
+	if int32(e) < 0 {
+		for _, h := range t.states[-e/d.stride].hits {
+			hits.Add(int(h))
+		}
+	}
+}
+
+// stray reads the rest of a text state by state without keeping them: it is
+// slower than the table, but needs no memory and no lock.
+func (d *lazy) stray(t *table, at uint32, b []byte, hits Bitset) {
+	s, _ := d.spare.Get().(*stepper)
+	if s == nil {
+		s = newStepper(d.p)
+	}
+	defer d.spare.Put(s)
+	c := t.states[at/d.stride]
+	var insts []uint32
+	steps := 0
+	for i := 0; i <= len(b); {
+		class, width := d.p.numClass, 1
+		if i < len(b) {
+			if class = int(d.class[b[i]]); class == 0 {
+				var r rune
+				r, width = utf8.DecodeRune(b[i:])
+				class = int(d.p.classOf(r))
+			}
+		}
+		i += width
+		c = s.step(&c, class)
+		insts = append(insts[:0], c.insts...)
+		c.insts = insts
+		for _, h := range c.hits {
+			hits.Add(int(h))
+		}
+		steps++
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	// A table that is full of what nobody asks for any more is given up once
+	// going without it has cost as much as filling it did.
+	if d.strayed += steps; d.strayed > 4*t.made && d.full() {
+		d.reset()
+	}
+}
+
+func (d *lazy) full() bool {
+	t := d.table.Load()
+	return t.made == len(t.states) && d.used+4*len(t.rows) > d.budget
+}
+
+// size is the number of states and about the bytes they take.
+func (d *lazy) size() (states, bytes int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.table.Load().made - 1, d.used
+}
