@@ -67,7 +67,6 @@ type builder struct {
 	ranges []runeRanges
 	known  map[string]uint32
 	root   map[rune]*wordNode
-	words  int
 }
 
 type wordNode struct {
