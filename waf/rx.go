@@ -1,0 +1,115 @@
+package waf
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/ringwall/ringwall/waf/internal/dfa"
+)
+
+// rx matches a regular expression. Those that name bytes which are not UTF-8
+// read a value byte by byte, each byte as the character of that number.
+type rx struct {
+	re    *regexp.Regexp
+	expr  string
+	bytes bool
+	set   *dfa.Set // the expression alone, for values outside a batch
+}
+
+// newRx compiles an expression. As in Coraza, . matches a newline, and ^ and $
+// match at lines, but not in expressions over bytes.
+func (l *loader) newRx(expr string) (operator, error) {
+	o := &rx{expr: "(?sm)" + expr}
+	if o.bytes = namesBytes(expr); o.bytes {
+		o.expr = expr
+		if i := strings.IndexFunc(expr, func(c rune) bool { return c >= utf8.RuneSelf }); i >= 0 {
+			return nil, fmt.Errorf("got %q, which mixes bytes and characters", expr)
+		}
+	}
+	var err error
+	o.re, err = l.regexp(o.expr)
+	return o, err
+}
+
+func (o *rx) pattern() dfa.Pattern { return dfa.Pattern{Expr: o.expr, Bytes: o.bytes} }
+
+func (o *rx) pure() bool { return true }
+
+func (o *rx) test(tx *Transaction, v string) bool {
+	subject := v
+	if o.bytes {
+		subject = latin1(v)
+	}
+	if tx == nil || !tx.capturing {
+		return o.re.MatchString(subject)
+	}
+	m := o.re.FindStringSubmatchIndex(subject)
+	if m == nil {
+		return false
+	}
+	for i := 0; i < len(m)/2 && i < 9; i++ {
+		s := ""
+		if m[2*i] >= 0 {
+			if s = subject[m[2*i]:m[2*i+1]]; o.bytes {
+				s = fromLatin1(s)
+			}
+		}
+		tx.captureField(i, s)
+	}
+	return true
+}
+
+// latin1 turns bytes to the characters of the same numbers.
+func latin1(s string) string {
+	i := 0
+	for i < len(s) && s[i] < utf8.RuneSelf {
+		i++
+	}
+	if i == len(s) {
+		return s
+	}
+	b := make([]byte, 0, 2*len(s))
+	for j := 0; j < len(s); j++ {
+		b = utf8.AppendRune(b, rune(s[j]))
+	}
+	return string(b)
+}
+
+func fromLatin1(s string) string {
+	b := make([]byte, 0, len(s))
+	for _, c := range s {
+		b = append(b, byte(c))
+	}
+	return string(b)
+}
+
+// namesBytes says whether the escapes \xHH of an expression, taken as bytes, make
+// it invalid UTF-8.
+func namesBytes(expr string) bool {
+	var b []byte
+	for i := 0; i < len(expr); i++ {
+		if expr[i] != '\\' || i+3 >= len(expr) || expr[i+1] != 'x' {
+			b = append(b, expr[i])
+			continue
+		}
+		digits, n := expr[i+2:i+4], 3
+		if expr[i+2] == '{' {
+			end := strings.IndexByte(expr[i:], '}')
+			if end < 0 {
+				continue
+			}
+			digits, n = expr[i+3:i+end], end
+		}
+		v, err := strconv.ParseUint(digits, 16, 32)
+		if err != nil || len(digits) != 2 {
+			b = append(b, expr[i])
+			continue
+		}
+		b = append(b, byte(v))
+		i += n
+	}
+	return !utf8.Valid(b)
+}
