@@ -1,11 +1,389 @@
 package waf
 
-type guards uint64
-type batches struct{}
-type batchRun struct{}
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
 
-func (b *batchRun) reset()                   {}
-func (tx *Transaction) startBatch(n int)     {}
-func (tx *Transaction) candidate(*rule) bool { return true }
-func (e *Engine) prepareBatches()            {}
-func (e *Engine) warm()                      {}
+	"github.com/ringwall/ringwall/waf/internal/dfa"
+	"github.com/ringwall/ringwall/waf/internal/transform"
+)
+
+// Most rules of a phase read values that do not change while it runs, with an
+// operator that looks at nothing else. A batch tests them all at once: each value
+// is transformed once per chain of transformations, and the patterns of a chain
+// are matched in one reading. What is left are candidates, which then run one by
+// one, exactly as if there were no batch. A rule that a batch did not cover always
+// runs.
+
+// A batch is the rules of a phase that are tested together.
+type batch struct {
+	rules  []*rule // by their bit
+	guards []guard
+
+	mu       sync.Mutex
+	programs atomic.Pointer[map[guards]*program]
+	sources  []source
+	keys     int // key ids, with 0 for keys that no rule names
+	sets     *setCache
+}
+
+// A guard is a rule that does nothing but jump over others when a number of TX
+// compares in some way: the core rules choose paranoia levels so.
+type guard struct {
+	slot int
+	op   *number
+	not  bool
+}
+
+// guards is a set of a batch's guards.
+type guards uint64
+
+const maxGuards = 64
+
+// A source is one list of values, or one value, that rules of a batch read.
+type source struct {
+	v     varID
+	names bool // the keys of the list
+}
+
+// A program is a batch compiled for those of its rules that no guard jumps over.
+type program struct {
+	covers  ruleSet
+	classes [][]uint16 // by source and key id: which class values are of
+	code    []class
+	widest  int // words of the widest set of patterns
+	deepest int // most nodes of a class
+}
+
+// A class is what is done with the values of a source that the same rules read.
+type class struct{ nodes []node }
+
+// A node is one prefix of transformation chains.
+type node struct {
+	from  int                  // the class's node that this one transforms; -1 for the value itself
+	step  *transform.Transform // nil for the value itself
+	set   *dfa.Set             // nil for none
+	mask  dfa.Bitset           // the patterns whose rules read this class
+	bits  []int32              // of each pattern, its rule's bit
+	tests []test
+}
+
+// A test is an operator that is not a pattern.
+type test struct {
+	rule *rule
+	bit  int32
+}
+
+// prepareBatches finds the rules that can be tested together: of each phase those
+// before its first guard, and those after.
+func (e *Engine) prepareBatches() {
+	sets := &setCache{}
+	for n := 1; n < len(e.phases); n++ {
+		p := &e.phases[n]
+		guardsOf := map[*rule]int{}
+		first := len(p.rules)
+		var gs []guard
+		for i, r := range p.rules {
+			if g, ok := asGuard(r); ok {
+				first = min(first, i)
+				k := slices.Index(gs, g)
+				if k < 0 && len(gs) < maxGuards {
+					k = len(gs)
+					gs = append(gs, g)
+				}
+				if k >= 0 {
+					guardsOf[r] = k
+				}
+			}
+		}
+		for i, r := range p.rules {
+			if k, ok := guardsOf[r]; ok {
+				end, _ := p.next(r.flow[0].marker, i+1)
+				for _, over := range p.rules[i+1 : end] {
+					over.guarded |= 1 << k
+				}
+			}
+		}
+		for half := range p.batches {
+			p.batches[half] = &batch{guards: gs, keys: len(e.keyIDs) + 1, sets: sets}
+		}
+		for i, r := range p.rules {
+			if r.marker != 0 || !r.batches() {
+				continue
+			}
+			half := 0
+			if i > first {
+				half = 1
+			}
+			b := p.batches[half]
+			r.half, r.bit = half, len(b.rules)
+			b.rules = append(b.rules, r)
+			for _, t := range r.targets {
+				for _, s := range sourcesOf(t.v) {
+					if !slices.Contains(b.sources, s) {
+						b.sources = append(b.sources, s)
+					}
+				}
+			}
+		}
+	}
+}
+
+func asGuard(r *rule) (guard, bool) {
+	o, ok := r.op.(*number)
+	if !ok || !o.fixed || r.chain != nil || len(r.effects) > 0 || len(r.steps) > 0 || !r.quiet || r.Severity != SeverityUnset ||
+		len(r.flow) != 1 || r.flow[0].marker == 0 || r.disruptive != doPass || len(r.targets) != 1 {
+		return guard{}, false
+	}
+	t := &r.targets[0]
+	if t.v != vTX || t.slot < 0 || t.count || len(t.except) > 0 {
+		return guard{}, false
+	}
+	return guard{t.slot, &number{op: o.op, n: o.n, fixed: true}, r.not}, true
+}
+
+// batches says whether a rule can be tested with others.
+func (r *rule) batches() bool {
+	if r.op == nil || !r.op.pure() || len(r.targets) == 0 {
+		return false
+	}
+	for _, t := range r.targets {
+		if !vars[t.v].fixed || t.count {
+			return false
+		}
+	}
+	return true
+}
+
+func sourcesOf(v varID) []source {
+	switch info := &vars[v]; {
+	case info.kind == kindConcat:
+		var out []source
+		for _, l := range argLists {
+			out = append(out, source{l, v == vArgsNames})
+		}
+		return out
+	case info.kind == kindNames:
+		return []source{{info.of, true}}
+	case v == vXML:
+		return []source{{vRequestXML, false}}
+	}
+	return []source{{v, false}}
+}
+
+// reads says whether a rule reads values of a source, under a key that has the id.
+// It may say so of more than the rule reads.
+func (r *rule) reads(s source, key string, known bool) bool {
+	for i := range r.targets {
+		t := &r.targets[i]
+		if !slices.Contains(sourcesOf(t.v), s) {
+			continue
+		}
+		switch {
+		case t.rx == nil && t.key != "" && (!known || t.key != key):
+			continue
+		case t.rx != nil && known && !t.rx.MatchString(key):
+			continue
+		}
+		out := false
+		for k := range t.except {
+			x := &t.except[k]
+			out = out || x.all || known && x.holds(key)
+		}
+		if !out {
+			return true
+		}
+	}
+	return false
+}
+
+// program returns the batch's program for the guards that hold now.
+func (b *batch) program(e *Engine, active guards) *program {
+	if m := b.programs.Load(); m != nil {
+		if p := (*m)[active]; p != nil {
+			return p
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := map[guards]*program{}
+	if old := b.programs.Load(); old != nil {
+		if p := (*old)[active]; p != nil {
+			return p
+		}
+		if len(*old) >= maxPrograms {
+			active = 0
+			if p := (*old)[active]; p != nil {
+				return p
+			}
+		}
+		for k, v := range *old {
+			m[k] = v
+		}
+	}
+	p := b.compile(e, active)
+	m[active] = p
+	b.programs.Store(&m)
+	return p
+}
+
+// maxPrograms bounds what requests can make a batch compile; past it, all rules
+// are tested, guarded or not.
+const maxPrograms = 8
+
+// A trie is the chains of transformations of a program, by their prefixes.
+type trie struct {
+	parent *trie
+	step   *transform.Transform
+	next   []*trie
+	rules  []*rule // whose whole chain this is
+	place  int
+	set    *dfa.Set
+	bits   []int32
+	order  []*rule // the patterns of set
+}
+
+func (t *trie) child(s *transform.Transform) *trie {
+	for _, c := range t.next {
+		if c.step == s {
+			return c
+		}
+	}
+	c := &trie{parent: t, step: s}
+	t.next = append(t.next, c)
+	return c
+}
+
+type patterned interface{ pattern() dfa.Pattern }
+
+// asPattern says whether a rule's test is a pattern of its whole chain.
+func (r *rule) asPattern() (dfa.Pattern, bool) {
+	if p, ok := r.op.(patterned); ok && !r.not && !r.multiMatch {
+		return p.pattern(), true
+	}
+	return dfa.Pattern{}, false
+}
+
+func (b *batch) compile(e *Engine, active guards) *program {
+	p := &program{covers: newRuleSet(len(b.rules))}
+	root := &trie{}
+	for _, r := range b.rules {
+		if r.guarded&active != 0 {
+			continue
+		}
+		p.covers.add(r.bit)
+		at := root
+		if !r.multiMatch {
+			for _, s := range r.steps {
+				at = at.child(s)
+			}
+		}
+		at.rules = append(at.rules, r)
+	}
+	var flat []*trie
+	var walk func(*trie)
+	walk = func(t *trie) {
+		t.place = len(flat)
+		flat = append(flat, t)
+		var patterns []dfa.Pattern
+		for _, r := range t.rules {
+			if pat, ok := r.asPattern(); ok {
+				patterns = append(patterns, pat)
+				t.bits = append(t.bits, int32(r.bit))
+				t.order = append(t.order, r)
+			}
+		}
+		if len(patterns) > 0 {
+			t.set = b.sets.get(patterns)
+			p.widest = max(p.widest, (len(patterns)+63)/64)
+		}
+		for _, c := range t.next {
+			walk(c)
+		}
+	}
+	walk(root)
+	b.classify(e, p, flat)
+	return p
+}
+
+// classify makes the classes of a program.
+func (b *batch) classify(e *Engine, p *program, flat []*trie) {
+	names := make([]string, b.keys)
+	for k, id := range e.keyIDs {
+		names[id] = k
+	}
+	known := map[string]uint16{}
+	for _, s := range b.sources {
+		ids := make([]uint16, b.keys)
+		for id := range ids {
+			c, sig := b.class(s, names[id], id > 0, flat)
+			i, ok := known[sig]
+			if !ok {
+				i = uint16(len(p.code))
+				known[sig] = i
+				p.code = append(p.code, c)
+				p.deepest = max(p.deepest, len(c.nodes))
+			}
+			ids[id] = i
+		}
+		p.classes = append(p.classes, ids)
+	}
+}
+
+// class makes what is done with a source's values under a key, and a text that is
+// the same for equal classes.
+func (b *batch) class(s source, key string, isKnown bool, flat []*trie) (class, string) {
+	own := make([]node, len(flat))
+	need := make([]bool, len(flat))
+	for i, t := range flat {
+		n := &own[i]
+		n.step = t.step
+		k := 0
+		mask := dfa.NewBitset(len(t.order))
+		for _, r := range t.rules {
+			is := k < len(t.order) && t.order[k] == r
+			if r.reads(s, key, isKnown) {
+				need[i] = true
+				if is {
+					mask.Add(k)
+				} else {
+					n.tests = append(n.tests, test{r, int32(r.bit)})
+				}
+			}
+			if is {
+				k++
+			}
+		}
+		if !mask.Empty() {
+			n.set, n.mask, n.bits = t.set, mask, t.bits
+		}
+	}
+	for i := len(flat) - 1; i > 0; i-- {
+		if need[i] {
+			need[flat[i].parent.place] = true
+		}
+	}
+	var c class
+	var sig []byte
+	at := make([]int, len(flat))
+	for i, t := range flat {
+		if !need[i] {
+			continue
+		}
+		n := own[i]
+		n.from = -1
+		if t.parent != nil {
+			n.from = at[t.parent.place]
+		}
+		at[i] = len(c.nodes)
+		c.nodes = append(c.nodes, n)
+		sig = fmt.Appendf(sig, "%d:%x", i, n.mask)
+		for _, t := range n.tests {
+			sig = fmt.Appendf(sig, ",%d", t.bit)
+		}
+		sig = append(sig, ';')
+	}
+	return c, string(sig)
+}

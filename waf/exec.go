@@ -18,10 +18,9 @@ const (
 
 // A phase is the rules of one phase, in order, and the markers between them.
 type phase struct {
-	rules []*rule
-	// after[i] is where a jump from rule i lands for each of its flows that names
-	// a marker; the phase's length when the marker is not ahead.
-	marks map[int][]int // a marker's places
+	rules   []*rule
+	marks   map[int][]int // a marker's places
+	batches [2]*batch     // of rules before the first guard, and after it
 }
 
 // next returns the place after a marker's first one from at on; ok is false when

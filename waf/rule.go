@@ -35,7 +35,8 @@ type rule struct {
 	chain        *rule // the next one of the chain
 	chained      bool  // it is not the first of its chain
 	marker       int   // SecMarker: 1 + its place in marks
-	bit          int   // place among the phase's batched rules; -1 for none
+	bit          int   // place in a batch; -1 for none
+	half         int   // which of the phase's batches
 	guarded      guards
 	quiet        bool // nobody sees that it matched
 }

@@ -3,8 +3,10 @@ package waf
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/ringwall/ringwall/waf/internal/dfa"
@@ -13,10 +15,10 @@ import (
 // rx matches a regular expression. Those that name bytes which are not UTF-8
 // read a value byte by byte, each byte as the character of that number.
 type rx struct {
-	re    *regexp.Regexp
 	expr  string
 	bytes bool
-	set   *dfa.Set // the expression alone, for values outside a batch
+	re    func() *regexp.Regexp // made when a group is asked for
+	alone func() *dfa.Set       // the expression alone, made when a value outside a batch is tested
 }
 
 // newRx compiles an expression. As in Coraza, . matches a newline, and ^ and $
@@ -29,9 +31,12 @@ func (l *loader) newRx(expr string) (operator, error) {
 			return nil, fmt.Errorf("got %q, which mixes bytes and characters", expr)
 		}
 	}
-	var err error
-	o.re, err = l.regexp(o.expr)
-	return o, err
+	if _, err := syntax.Parse(o.expr, syntax.Perl); err != nil {
+		return nil, err
+	}
+	o.re = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(o.expr) })
+	o.alone = sync.OnceValue(func() *dfa.Set { return (*setCache)(nil).get([]dfa.Pattern{o.pattern()}) })
+	return o, nil
 }
 
 func (o *rx) pattern() dfa.Pattern { return dfa.Pattern{Expr: o.expr, Bytes: o.bytes} }
@@ -39,14 +44,16 @@ func (o *rx) pattern() dfa.Pattern { return dfa.Pattern{Expr: o.expr, Bytes: o.b
 func (o *rx) pure() bool { return true }
 
 func (o *rx) test(tx *Transaction, v string) bool {
+	var word [1]uint64
+	o.alone().Scan(raw(v), word[:])
+	if word[0] == 0 || tx == nil || !tx.capturing {
+		return word[0] != 0
+	}
 	subject := v
 	if o.bytes {
 		subject = latin1(v)
 	}
-	if tx == nil || !tx.capturing {
-		return o.re.MatchString(subject)
-	}
-	m := o.re.FindStringSubmatchIndex(subject)
+	m := o.re().FindStringSubmatchIndex(subject)
 	if m == nil {
 		return false
 	}

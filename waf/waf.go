@@ -27,8 +27,6 @@ type Engine struct {
 	now      func() time.Time
 	onMatch  func(*MatchedRule)
 	pool     sync.Pool
-
-	batches batches
 }
 
 // An Option changes how Compile builds an Engine.

@@ -246,7 +246,15 @@ func (b *builder) layTrie() {
 		edges := make([]trieEdge, 0, len(next))
 		for _, r := range slices.Sorted(mapKeys(next)) {
 			n := next[r]
-			edges = append(edges, trieEdge{b.classOf(r), lay(n.next, n.ends)})
+			to := lay(n.next, n.ends)
+			class := b.classOf(r)
+			edges = append(edges, trieEdge{class, to})
+			if 'a' <= r && r <= 'z' {
+				// Patterns that are not words may tell the two cases apart.
+				if upper := b.classOf(r - 'a' + 'A'); upper != class {
+					edges = append(edges, trieEdge{upper, to})
+				}
+			}
 		}
 		slices.SortFunc(edges, func(x, y trieEdge) int { return int(x.class) - int(y.class) })
 		b.trie[k].next = edges
