@@ -6,6 +6,8 @@ package dfa
 import (
 	"fmt"
 	"regexp/syntax"
+	"sync"
+	"sync/atomic"
 )
 
 // A Pattern is a regular expression or a set of words.
@@ -32,49 +34,178 @@ func (p Pattern) String() string {
 
 // Options say how much memory a set may use.
 type Options struct {
-	// Budget is about how many bytes the states of the set may take;
-	// 0 means DefaultBudget. A text that needs more is read more slowly.
+	// Budget is about how many bytes the states of the set may take in all;
+	// 0 is 256 KB and 96 KB for each pattern. A text that needs more is read
+	// more slowly, with the same answer.
 	Budget int
 }
-
-// DefaultBudget is the budget of a set without one, in bytes.
-const DefaultBudget = 8 << 20
 
 // A Set is a number of patterns. It is safe for concurrent use.
 type Set struct {
 	n      int
 	always []int32
-	parts  []*lazy
+	parts  []*lazy  // each read for every text
+	split  []parted // patterns of which the first part only knows pieces
+	sets   sync.Pool
 }
+
+// A parted pattern is looked for where all its pieces are.
+type parted struct {
+	pieces []int32 // numbers that the parts give them
+	exact  *single
+}
+
+// together is how many patterns with gaps, and without a piece that is rare in
+// texts, share an automaton.
+const together = 4
+
+// rare is the strength of a piece that few texts have.
+const rare = 5
 
 // Compile makes a set of patterns; their places are their numbers in answers.
 func Compile(patterns []Pattern, o Options) (*Set, error) {
 	if o.Budget == 0 {
-		o.Budget = DefaultBudget
+		o.Budget = 256<<10 + len(patterns)*96<<10
 	}
 	s := &Set{n: len(patterns)}
-	var groups [2][]Pattern
-	var ids [2][]int32
+	c := compiler{Set: s, next: int32(len(patterns))}
 	for i, p := range patterns {
-		k := 0
-		if p.Bytes {
-			k = 1
+		if err := c.sort(p, int32(i)); err != nil {
+			return nil, fmt.Errorf("compiling %v: %w", p, err)
 		}
-		groups[k], ids[k] = append(groups[k], p), append(ids[k], int32(i))
 	}
+	groups := append([]group{c.first, c.bytes}, c.gaps...)
 	for k, g := range groups {
-		if len(g) == 0 {
+		if len(g.patterns) == 0 {
 			continue
 		}
-		p, err := newProg(g, ids[k])
+		budget := o.Budget / 2
+		if k > 0 {
+			budget = o.Budget / 4 / (len(groups) - 1)
+		}
+		d, err := newPart(g, budget)
 		if err != nil {
 			return nil, err
 		}
-		d := newLazy(p, o.Budget)
+		if k >= 2 && len(g.ids) > 1 {
+			for i := range g.ids {
+				d.apart = append(d.apart, &single{pattern: g.patterns[i], id: g.ids[i], budget: singleBudget(o, len(patterns))})
+			}
+		}
 		s.always = append(s.always, d.step.always...)
 		s.parts = append(s.parts, d)
 	}
+	for i := range s.split {
+		s.split[i].exact.budget = singleBudget(o, len(patterns))
+	}
+	s.sets.New = func() any { b := NewBitset(int(c.next)); return &b }
 	return s, nil
+}
+
+// singleBudget shares a quarter of the budget among patterns that are followed
+// alone, of which few are at a time.
+func singleBudget(o Options, n int) int { return o.Budget / 4 / min(n, 8) }
+
+// A group is patterns that share an automaton, with the numbers it gives them.
+type group struct {
+	patterns []Pattern
+	ids      []int32
+}
+
+func (g *group) add(p Pattern, id int32) {
+	g.patterns, g.ids = append(g.patterns, p), append(g.ids, id)
+}
+
+func newPart(g group, budget int) (*lazy, error) {
+	p, err := newProg(g.patterns, g.ids)
+	if err != nil {
+		return nil, err
+	}
+	return newLazy(p, budget), nil
+}
+
+// A single is one pattern, whose automaton is made when it is first needed.
+type single struct {
+	pattern Pattern
+	id      int32
+	budget  int
+	once    sync.Once
+	made    atomic.Pointer[lazy]
+}
+
+func (s *single) scan(b []byte, hits Bitset) {
+	d := s.made.Load()
+	if d == nil {
+		s.once.Do(func() {
+			d, err := newPart(group{[]Pattern{s.pattern}, []int32{s.id}}, s.budget)
+			if err == nil {
+				s.made.Store(d)
+			}
+		})
+		if d = s.made.Load(); d == nil {
+			hits.Add(int(s.id)) // it could be compiled with others; to say too much is safe
+			return
+		}
+	}
+	d.run(b, hits, true)
+}
+
+func (s *single) size() (states, bytes int) {
+	if d := s.made.Load(); d != nil {
+		return d.size()
+	}
+	return 0, 0
+}
+
+type compiler struct {
+	*Set
+	next  int32 // number of the next piece
+	first group // words, patterns without gaps, and pieces
+	bytes group
+	gaps  []group
+}
+
+// sort finds the group of a pattern.
+func (c *compiler) sort(p Pattern, id int32) error {
+	switch {
+	case p.Bytes:
+		c.bytes.add(p, id)
+		return nil
+	case p.Words != nil:
+		c.first.add(p, id)
+		return nil
+	}
+	re, err := syntax.Parse(p.Expr, syntax.Perl)
+	if err != nil {
+		return err
+	}
+	p.tree = trimEdges(re.Simplify())
+	list, whole := pieces(p.tree)
+	best := 0.0
+	for _, x := range list {
+		best = max(best, strength(x))
+	}
+	switch {
+	case whole:
+		c.first.add(p, id)
+	case best < rare:
+		if k := len(c.gaps); k == 0 || len(c.gaps[k-1].ids) == together {
+			c.gaps = append(c.gaps, group{})
+		}
+		c.gaps[len(c.gaps)-1].add(p, id)
+	default:
+		d := parted{exact: &single{pattern: p, id: id}}
+		for _, x := range list {
+			if strength(x) < rare {
+				continue // it is in most texts
+			}
+			c.first.add(Pattern{Expr: p.Expr, tree: x}, c.next)
+			d.pieces = append(d.pieces, c.next)
+			c.next++
+		}
+		c.split = append(c.split, d)
+	}
+	return nil
 }
 
 // Len is the number of patterns.
@@ -87,9 +218,32 @@ func (s *Set) Scan(b []byte, hits Bitset) (work int) {
 	for _, h := range s.always {
 		hits.Add(int(h))
 	}
+	if len(s.split) == 0 {
+		for _, d := range s.parts {
+			d.scan(b, hits)
+		}
+		return len(b) * len(s.parts)
+	}
+	all := s.sets.Get().(*Bitset)
+	defer s.sets.Put(all)
+	all.Clear()
 	for _, d := range s.parts {
-		d.scan(b, hits)
+		d.scan(b, *all)
+	}
+	work = len(b) * len(s.parts)
+next:
+	for i := range s.split {
+		for _, p := range s.split[i].pieces {
+			if !all.Has(int(p)) {
+				continue next
+			}
+		}
+		s.split[i].exact.scan(b, *all)
 		work += len(b)
+	}
+	if last := (s.n - 1) >> 6; last >= 0 {
+		hits[:last].Or((*all)[:last])
+		hits[last] |= (*all)[last] & (^uint64(0) >> (63 - uint(s.n-1)&63))
 	}
 	return work
 }
@@ -98,6 +252,16 @@ func (s *Set) Scan(b []byte, hits Bitset) (work int) {
 func (s *Set) Size() (states, bytes int) {
 	for _, d := range s.parts {
 		n, b := d.size()
+		states, bytes = states+n, bytes+b
+	}
+	for _, d := range s.parts {
+		for _, p := range d.apart {
+			n, b := p.size()
+			states, bytes = states+n, bytes+b
+		}
+	}
+	for _, p := range s.split {
+		n, b := p.exact.size()
 		states, bytes = states+n, bytes+b
 	}
 	return states, bytes

@@ -54,7 +54,7 @@ var hardPatterns = []Pattern{
 	{Expr: `(?sm)(?i)k+ſ`}, {Expr: `^$`}, {Expr: `(?sm)^\s*$`}, {Expr: `\Aab?\z`}, {Expr: `(?i)[\x{80}-\x{fff}]z`}, {Expr: `\x{fffd}{2}a`},
 	{Expr: ``}, {Expr: `a*`}, {Expr: `(?:a|b*)fo?o+`}, {Expr: `(?m)^(?:a?b){2,3}$`}, {Expr: `[^\x00-\x7f]`}, {Expr: `(?:x{2,4}|\bf)o*`},
 	{Expr: `.\b.`}, {Expr: `(?m)$\n^`}, {Expr: `(?:^|\W)k\b`}, {Expr: `[a&&b]`}, {Expr: `(?s).{3}\z`},
-	{Words: []string{"select", "foo\n", "fo", "ſ", "éa"}}, {Words: []string{"", "a"}}, {Words: []string{"zzz", "zz_"}}, {Words: []string{}},
+	{Words: []string{"select", "foo\n", "fo", "ſ", "éa"}}, {Words: []string{"", "a"}}, {Words: []string{"SeLect f", "K"}}, {Expr: `b[SELT]+c`}, {Expr: `(?s)a.*foo|x[^y]{1,90}select`}, {Expr: `(?s)(?:select.{1,20}?){2}(?:from|\bx[^f]*k)`}, {Words: []string{"zzz", "zz_"}}, {Words: []string{}},
 	{Expr: `\xe2\x82[^a]`, Bytes: true}, {Expr: `(?i)\xff\bk`, Bytes: true}, {Expr: `^[\x80-\xff]+$`, Bytes: true}, {Words: []string{"\xff", "\xc3\xa9A"}, Bytes: true},
 }
 

@@ -25,6 +25,10 @@ type lazy struct {
 
 	table atomic.Pointer[table]
 
+	// apart are the patterns one by one, for texts that would take too many
+	// states of all together. There are none of what has no gaps.
+	apart []*single
+
 	mu      sync.Mutex
 	step    *stepper
 	known   map[string]uint32 // the row of a state, by its key
@@ -48,8 +52,8 @@ const (
 	stateCost = 160
 	// patience is how many states a scan may make in all before it has to have
 	// read strayRatio bytes for each.
-	patience   = 512
-	strayRatio = 3
+	patience   = 256
+	strayRatio = 8
 )
 
 func newLazy(p *prog, budget int) *lazy {
@@ -154,6 +158,17 @@ func (d *lazy) room(t *table) (*table, bool) {
 
 // scan adds the patterns that match somewhere in b to hits.
 func (d *lazy) scan(b []byte, hits Bitset) {
+	if d.run(b, hits, d.apart == nil) {
+		return
+	}
+	for _, one := range d.apart {
+		one.scan(b, hits)
+	}
+}
+
+// run is scan; it may give up where the text takes too many states, unless it
+// is told to finish.
+func (d *lazy) run(b []byte, hits Bitset, finish bool) bool {
 	t := d.table.Load()
 	rows, at := t.rows, t.first
 	made := 0
@@ -172,14 +187,15 @@ func (d *lazy) scan(b []byte, hits Bitset) {
 			e = atomic.LoadUint32(&rows[at+uint32(class)])
 		}
 		if e == 0 {
-			if made++; made > patience && made > i/strayRatio {
-				d.stray(t, at, b[i:], hits)
-				return
-			}
 			var nt *table
-			if nt, e = d.entry(t, at, class); e == 0 {
-				d.stray(t, at, b[i:], hits)
-				return
+			if made++; made <= patience || made <= i/strayRatio {
+				nt, e = d.entry(t, at, class)
+			}
+			if e == 0 {
+				if finish {
+					d.stray(t, at, b[i:], hits)
+				}
+				return finish
 			}
 			t, rows = nt, nt.rows
 		}
@@ -192,11 +208,13 @@ func (d *lazy) scan(b []byte, hits Bitset) {
 		}
 		at = e
 	}
-	e := atomic.LoadUint32(&rows[at+d.stride-1])
+	e := atomic.LoadUint32(&rows[at+uint32(d.p.numClass)])
 	if e == 0 {
 		if t, e = d.entry(t, at, d.p.numClass); e == 0 {
-			d.stray(t, at, nil, hits)
-			return
+			if finish {
+				d.stray(t, at, nil, hits)
+			}
+			return finish
 		}
 	}
 	if int32(e) < 0 {
@@ -204,6 +222,7 @@ func (d *lazy) scan(b []byte, hits Bitset) {
 			hits.Add(int(h))
 		}
 	}
+	return true
 }
 
 // stray reads the rest of a text state by state without keeping them: it is

@@ -1,6 +1,7 @@
 package dfa
 
 import (
+	"encoding/binary"
 	"fmt"
 	"regexp/syntax"
 	"slices"
@@ -66,6 +67,7 @@ type builder struct {
 	*prog
 	ranges []runeRanges
 	known  map[string]uint32
+	key    []byte
 	root   map[rune]*wordNode
 }
 
@@ -171,12 +173,15 @@ func (b *builder) add(op uint8, out, arg uint32, runes []rune, off uint32, id in
 }
 
 func (b *builder) set(r runeRanges) uint32 {
-	k := fmt.Sprint(r)
-	if i, ok := b.known[k]; ok {
+	b.key = b.key[:0]
+	for _, x := range r {
+		b.key = binary.LittleEndian.AppendUint32(b.key, uint32(x))
+	}
+	if i, ok := b.known[string(b.key)]; ok {
 		return i
 	}
 	i := uint32(len(b.ranges))
-	b.known[k] = i
+	b.known[string(b.key)] = i
 	b.ranges = append(b.ranges, r)
 	return i
 }
