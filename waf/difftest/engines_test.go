@@ -8,6 +8,7 @@ import (
 
 	coreruleset "github.com/corazawaf/coraza-coreruleset/v4"
 	"github.com/corazawaf/coraza/v3"
+	"github.com/corazawaf/coraza/v3/types"
 
 	"github.com/ringwall/ringwall/waf"
 )
@@ -112,23 +113,35 @@ func newTheirs(t testing.TB, rules string) theirs {
 	return theirs{w}
 }
 
-func (e theirs) judge(r *request) verdict {
-	tx := e.waf.NewTransaction()
+func (e theirs) steps(tx types.Transaction) steps {
 	status := func() int {
 		if it := tx.Interruption(); it != nil {
 			return it.Status
 		}
 		return 0
 	}
-	var v verdict
-	v.status = play(tx, steps{
+	return steps{
 		func() int { tx.ProcessRequestHeaders(); return status() },
 		func(b []byte) int { _, _, _ = tx.WriteRequestBody(b); return status() },
 		func() int { _, _ = tx.ProcessRequestBody(); return status() },
 		func(n int) int { tx.ProcessResponseHeaders(n, "HTTP/1.1"); return status() },
 		func(b []byte) int { _, _, _ = tx.WriteResponseBody(b); return status() },
 		func() int { _, _ = tx.ProcessResponseBody(); return status() },
-	}, r)
+	}
+}
+
+// run judges a request and keeps nothing.
+func (e theirs) run(r *request) {
+	tx := e.waf.NewTransaction()
+	play(tx, e.steps(tx), r)
+	tx.ProcessLogging()
+	_ = tx.Close()
+}
+
+func (e theirs) judge(r *request) verdict {
+	tx := e.waf.NewTransaction()
+	var v verdict
+	v.status = play(tx, e.steps(tx), r)
 	tx.ProcessLogging()
 	for _, m := range tx.MatchedRules() {
 		if l, ok := m.(interface{ Log() bool }); !ok || !l.Log() {
@@ -156,23 +169,35 @@ func newOurs(t testing.TB, rules string) ours {
 	return ours{e}
 }
 
-func (e ours) judge(r *request) verdict {
-	tx := e.e.NewTransaction()
+func (e ours) steps(tx *waf.Transaction) steps {
 	status := func() int {
 		if it := tx.Interruption(); it != nil {
 			return it.Status
 		}
 		return 0
 	}
-	var v verdict
-	v.status = play(tx, steps{
+	return steps{
 		func() int { tx.ProcessRequestHeaders(); return status() },
 		func(b []byte) int { _, _, _ = tx.WriteRequestBody(b); return status() },
 		func() int { _, _ = tx.ProcessRequestBody(); return status() },
 		func(n int) int { tx.ProcessResponseHeaders(n, "HTTP/1.1"); return status() },
 		func(b []byte) int { _, _, _ = tx.WriteResponseBody(b); return status() },
 		func() int { _, _ = tx.ProcessResponseBody(); return status() },
-	}, r)
+	}
+}
+
+// run judges a request and keeps nothing.
+func (e ours) run(r *request) {
+	tx := e.e.NewTransaction()
+	play(tx, e.steps(tx), r)
+	tx.ProcessLogging()
+	_ = tx.Close()
+}
+
+func (e ours) judge(r *request) verdict {
+	tx := e.e.NewTransaction()
+	var v verdict
+	v.status = play(tx, e.steps(tx), r)
 	tx.ProcessLogging()
 	for _, m := range tx.MatchedRules() {
 		if !m.Rule.Log {
