@@ -74,6 +74,8 @@ type node struct {
 type test struct {
 	rule *rule
 	bit  int32
+	all  bool // of a rule with multiMatch: all its steps from here
+	new  bool // not if the value is that of the node before
 }
 
 // prepareBatches finds the rules that can be tested together: of each phase those
@@ -238,7 +240,7 @@ type trie struct {
 	parent *trie
 	step   *transform.Transform
 	next   []*trie
-	rules  []*rule // whose whole chain this is
+	rules  []*rule // that test the value here
 	place  int
 	set    *dfa.Set
 	bits   []int32
@@ -258,9 +260,16 @@ func (t *trie) child(s *transform.Transform) *trie {
 
 type patterned interface{ pattern() dfa.Pattern }
 
-// asPattern says whether a rule's test is a pattern of its whole chain.
+// everyStep says whether a rule tests the value after each of its transformations,
+// and what it tests are exactly the values of the trie. htmlEntityDecode may
+// change a value without counting as a change.
+func (r *rule) everyStep() bool {
+	return r.multiMatch && !slices.ContainsFunc(r.steps, func(t *transform.Transform) bool { return t.Name == "htmlEntityDecode" })
+}
+
+// asPattern says whether a rule's test is a pattern of nodes of the trie.
 func (r *rule) asPattern() (dfa.Pattern, bool) {
-	if p, ok := r.op.(patterned); ok && !r.not && !r.multiMatch {
+	if p, ok := r.op.(patterned); ok && !r.not && (!r.multiMatch || r.everyStep()) {
 		return p.pattern(), true
 	}
 	return dfa.Pattern{}, false
@@ -275,8 +284,11 @@ func (b *batch) compile(e *Engine, active guards) *program {
 		}
 		p.covers.add(r.bit)
 		at := root
-		if !r.multiMatch {
-			for _, s := range r.steps {
+		for _, s := range r.steps {
+			if r.everyStep() {
+				at.rules = append(at.rules, r)
+			}
+			if !r.multiMatch || r.everyStep() {
 				at = at.child(s)
 			}
 		}
@@ -349,7 +361,7 @@ func (b *batch) class(s source, key string, isKnown bool, flat []*trie) (class, 
 				if is {
 					mask.Add(k)
 				} else {
-					n.tests = append(n.tests, test{r, int32(r.bit)})
+					n.tests = append(n.tests, test{rule: r, bit: int32(r.bit), all: r.multiMatch && !r.everyStep(), new: r.everyStep() && t.parent != nil})
 				}
 			}
 			if is {

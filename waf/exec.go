@@ -94,7 +94,7 @@ func (tx *Transaction) evaluate(r *rule) {
 	}
 	tx.current = r
 	if !r.quiet && (r.chain != nil || r.op == nil) && len(tx.matches) > 0 {
-		tx.matches[0].Message, tx.matches[0].Data = tx.owned(r.msg), tx.owned(r.logdata)
+		tx.matches[0].Message, tx.matches[0].Data = tx.expand(r.msg), tx.expand(r.logdata)
 	}
 	for _, f := range r.flow {
 		if f.skip > 0 {
@@ -155,19 +155,11 @@ func (tx *Transaction) hit(r *rule, v value, s string, level int) {
 	if tx.root.quiet {
 		return
 	}
-	m := Match{Variable: vars[v.v].name, Key: strings.Clone(v.key), Value: strings.Clone(s), Chain: level}
+	m := Match{Variable: vars[v.v].name, Key: v.key, Value: s, Chain: level}
 	if r.op == nil && r.chained || r.op != nil && (r.chained || r.chain == nil) {
-		m.Message, m.Data = tx.owned(r.msg), tx.owned(r.logdata)
+		m.Message, m.Data = tx.expand(r.msg), tx.expand(r.logdata)
 	}
 	tx.matches = append(tx.matches, m)
-}
-
-// owned expands a macro to a text that outlives the transaction.
-func (tx *Transaction) owned(m macro) string {
-	if s, ok := m.plain(); ok || m == nil {
-		return s
-	}
-	return strings.Clone(tx.expand(m))
 }
 
 // disrupt runs a rule's disruptive action.
@@ -216,9 +208,11 @@ func (tx *Transaction) record(r *rule) {
 	}
 	m := MatchedRule{Rule: &r.Rule, Matches: append([]Match(nil), tx.matches...)}
 	for i := range m.Matches {
-		if m.Matches[i].Message != "" {
-			m.Message, m.Data = m.Matches[i].Message, m.Matches[i].Data
-			break
+		// Until here these texts are in the transaction's memory.
+		c := &m.Matches[i]
+		c.Key, c.Value, c.Message, c.Data = strings.Clone(c.Key), strings.Clone(c.Value), strings.Clone(c.Message), strings.Clone(c.Data)
+		if m.Message == "" {
+			m.Message, m.Data = c.Message, c.Data
 		}
 	}
 	if r.hasDisrupt {

@@ -95,8 +95,8 @@ func (tx *Transaction) gatherTX(out []value, t *target) []value {
 		}
 		return out
 	}
-	for i := range tx.txs {
-		if s := &tx.txs[i]; s.set && t.wants(tx.e.txNames[i]) {
+	for _, i := range t.slots {
+		if s := &tx.txs[i]; s.set {
 			out = append(out, value{vTX, tx.e.txNames[i], tx.e.txNames[i], s.value})
 		}
 	}

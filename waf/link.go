@@ -51,6 +51,19 @@ func (l *loader) finish() (*Engine, error) {
 		}
 	}
 	e.txNames, e.txIndex = l.txNames, l.txIndex
+	for _, r := range l.rules {
+		for c := r; c != nil; c = c.chain {
+			for j := range c.targets {
+				if t := &c.targets[j]; t.v == vTX && t.slot < 0 {
+					for i, name := range e.txNames {
+						if t.wants(name) {
+							t.slots = append(t.slots, i)
+						}
+					}
+				}
+			}
+		}
+	}
 	e.prepareBatches()
 	return e, nil
 }

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/corazawaf/libinjection-go"
-
 	"github.com/ringwall/ringwall/waf/internal/seclang"
 )
 
@@ -105,23 +103,6 @@ type valueTest func(string) bool
 func (f valueTest) test(_ *Transaction, v string) bool { return f(v) }
 func (f valueTest) pure() bool                         { return true }
 
-// detectSQLi keeps the fingerprint of what it finds as TX.0.
-type detectSQLi struct{}
-
-func (detectSQLi) test(tx *Transaction, v string) bool {
-	found, print := libinjection.IsSQLi(v)
-	if found && tx != nil {
-		tx.captureField(0, print)
-	}
-	return found
-}
-func (detectSQLi) pure() bool { return true }
-
-type detectXSS struct{}
-
-func (detectXSS) test(_ *Transaction, v string) bool { return libinjection.IsXSS(v) }
-func (detectXSS) pure() bool                         { return true }
-
 // number compares numbers; a text that is none counts as 0.
 type number struct {
 	op    string
@@ -145,6 +126,23 @@ func (l *loader) newNumber(op, arg string) (operator, error) {
 // atoi is strconv.Atoi, and 0 for what is no number; for a number out of range it
 // is the nearest one.
 func atoi(s string) int {
+	if len(s) < 18 {
+		n, digits := 0, strings.TrimPrefix(strings.TrimPrefix(s, "-"), "+")
+		if digits == "" || len(s)-len(digits) > 1 {
+			return 0
+		}
+		for i := 0; i < len(digits); i++ {
+			c := digits[i]
+			if c < '0' || c > '9' {
+				return 0
+			}
+			n = 10*n + int(c-'0')
+		}
+		if s[0] == '-' {
+			n = -n
+		}
+		return n
+	}
 	n, _ := strconv.Atoi(s)
 	return n
 }

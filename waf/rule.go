@@ -48,6 +48,7 @@ type target struct {
 	key    string         // in lower case; empty for all
 	rx     *regexp.Regexp // over keys in lower case
 	slot   int            // of TX with a key: its place; -1 otherwise
+	slots  []int          // of TX otherwise: the places of the keys
 	count  bool
 	except []exception
 }

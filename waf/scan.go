@@ -2,6 +2,7 @@ package waf
 
 import (
 	"math/bits"
+	"unsafe"
 
 	"github.com/ringwall/ringwall/waf/internal/dfa"
 	"github.com/ringwall/ringwall/waf/internal/transform"
@@ -104,7 +105,7 @@ func (tx *Transaction) scan(c *class, s string) {
 		} else {
 			from, kinds := run.texts[n.from], run.kinds[n.from]
 			if n.step.Acts&kinds != 0 {
-				if out := tx.step(n.step, from); out != from {
+				if out := tx.step(n.step, from); !same(out, from) {
 					from, kinds = out, transform.Scan(raw(out))
 				}
 			}
@@ -125,17 +126,27 @@ func (tx *Transaction) scan(c *class, s string) {
 				}
 			}
 		}
-		for _, t := range n.tests {
-			if !run.found.has(int(t.bit)) && tx.passes(t.rule, text) {
+		for j := range n.tests {
+			t := &n.tests[j]
+			if run.found.has(int(t.bit)) || t.new && same(text, run.texts[n.from]) {
+				continue
+			}
+			if tx.passes(t, text) {
 				run.found.add(int(t.bit))
 			}
 		}
 	}
 }
 
+// same says whether two texts are the same memory.
+func same(a, b string) bool {
+	return len(a) == len(b) && unsafe.StringData(a) == unsafe.StringData(b)
+}
+
 // passes tests one value with a rule's operator, as match does.
-func (tx *Transaction) passes(r *rule, s string) bool {
-	if !r.multiMatch {
+func (tx *Transaction) passes(t *test, s string) bool {
+	r := t.rule
+	if !t.all {
 		tx.spend(len(s))
 		return r.op.test(nil, s) != r.not
 	}

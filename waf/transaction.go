@@ -1,8 +1,7 @@
 package waf
 
 import (
-	"crypto/rand"
-	"encoding/base32"
+	"math/rand/v2"
 	"net/url"
 	"strconv"
 	"strings"
@@ -76,10 +75,19 @@ func (e *Engine) NewTransaction() *Transaction {
 	return e.NewTransactionWithID(randomID())
 }
 
+// randomID makes 26 letters and digits of 130 random bits.
 func randomID() string {
-	var b [15]byte
-	_, _ = rand.Read(b[:]) // it never fails
-	return base32.HexEncoding.EncodeToString(b[:])
+	const digits = "0123456789abcdefghijklmnopqrstuv"
+	var b [26]byte
+	var bits uint64
+	for i := range b {
+		if i%12 == 0 {
+			bits = rand.Uint64()
+		}
+		b[i] = digits[bits&31]
+		bits >>= 5
+	}
+	return string(b[:])
 }
 
 // NewTransactionWithID starts a transaction with an id of the caller's.
