@@ -93,13 +93,11 @@ func (tx *Transaction) parseXML() error {
 	return nil
 }
 
-// maxParts bounds the parts of a multipart body.
-const maxParts = 1000
-
 func (tx *Transaction) parseMultipart() error {
 	s := &tx.singles
 	contentType, _ := tx.list(vRequestHeaders).get("content-type")
-	l := body.Limits{Parts: maxParts, Files: tx.e.settings.files, Fields: tx.e.settings.reqNoFiles}
+	set := &tx.e.settings
+	l := body.Limits{Parts: set.args + set.files, Files: set.files, Fields: set.reqNoFiles}
 	size := int64(0)
 	flags, err := body.Multipart(tx.body, contentType, l, s[vInboundDataError] == "1", func(p *body.Part) {
 		for _, h := range p.Headers {

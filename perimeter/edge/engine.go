@@ -12,11 +12,11 @@ import (
 	"time"
 
 	coreruleset "github.com/corazawaf/coraza-coreruleset/v4"
-	"github.com/corazawaf/coraza/v3"
 
 	"github.com/ringwall/ringwall/internal/proxy"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
+	"github.com/ringwall/ringwall/waf"
 )
 
 // A profile is which of the two rule sets judges a request.
@@ -71,8 +71,8 @@ type engines struct {
 	p *plan.Plan
 
 	mu    sync.Mutex
-	built map[string]coraza.WAF // by profile and by the walls that are down
-	fixed [2]coraza.WAF
+	built map[string]*waf.Engine // by profile and by the walls that are down
+	fixed [2]*waf.Engine
 	heavy chan struct{} // holds one for each heavy body under inspection
 }
 
@@ -90,7 +90,7 @@ func (e *engines) enter(ctx context.Context) (leave func(), err error) {
 }
 
 func newEngines(p *plan.Plan) (*engines, error) {
-	e := &engines{p: p, built: map[string]coraza.WAF{}, heavy: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+	e := &engines{p: p, built: map[string]*waf.Engine{}, heavy: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	var wg sync.WaitGroup
 	var errs [2]error
 	for _, f := range []profile{public, admin} {
@@ -107,7 +107,7 @@ func newEngines(p *plan.Plan) (*engines, error) {
 
 // get returns the engine of a profile. In a test build it leaves out the classes
 // whose walls are down.
-func (e *engines) get(f profile) coraza.WAF {
+func (e *engines) get(f profile) *waf.Engine {
 	if !perimeter.CanTakeDown {
 		return e.fixed[f]
 	}
@@ -137,12 +137,12 @@ func (e *engines) get(f profile) coraza.WAF {
 
 // build compiles one profile. The core rule set's request rules are all in it,
 // whatever groups the plan names.
-func build(p *plan.Plan, f profile, without []class) (coraza.WAF, error) {
+func build(p *plan.Plan, f profile, without []class) (*waf.Engine, error) {
 	directives, err := directives(p, f, without)
 	if err != nil {
 		return nil, err
 	}
-	w, err := coraza.NewWAF(coraza.NewWAFConfig().WithRootFS(coreruleset.FS).WithDirectives(directives))
+	w, err := waf.Compile(coreruleset.FS, waf.Directives(directives))
 	if err != nil {
 		return nil, fmt.Errorf("building the %s rule profile: %w", f, err)
 	}
@@ -164,8 +164,9 @@ func directives(p *plan.Plan, f profile, without []class) (string, error) {
 	fmt.Fprintf(&b, `SecRuleEngine %s
 SecRequestBodyAccess On
 SecRequestBodyLimit %d
-SecRequestBodyInMemoryLimit %d
+SecRequestBodyNoFilesLimit %d
 SecRequestBodyJsonDepthLimit %d
+SecArgumentsLimit %d
 SecResponseBodyAccess Off
 SecAuditEngine Off
 SecDefaultAction "phase:1,log,noauditlog,pass"
@@ -173,7 +174,7 @@ SecDefaultAction "phase:2,log,noauditlog,pass"
 SecAction "id:900000,phase:1,pass,t:none,nolog,setvar:tx.crs_setup_version=4250,setvar:tx.blocking_paranoia_level=%d,setvar:tx.detection_paranoia_level=%d"
 SecAction "id:900110,phase:1,pass,t:none,nolog,setvar:tx.inbound_anomaly_score_threshold=5,setvar:tx.early_blocking=1"
 SecAction "id:900200,phase:1,pass,t:none,nolog,setvar:'tx.allowed_methods=%s'"
-`, mode, 4*adminInspect, 4*adminInspect, jsonDepth, paranoia, paranoia, methods)
+`, mode, 4*adminInspect, 4*adminInspect, jsonDepth, boundsOf(f).args, paranoia, paranoia, methods)
 	if f == admin {
 		for _, name := range p.Edge.WAF.AdminPlugins {
 			rules, ok := adminRules[name]

@@ -6,10 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/corazawaf/coraza/v3/types"
-
 	"github.com/ringwall/ringwall/internal/proxy"
 	"github.com/ringwall/ringwall/perimeter"
+	"github.com/ringwall/ringwall/waf"
 )
 
 // inspect has the rules judge a request, header first and then body. The body is
@@ -96,8 +95,8 @@ func under(path, prefix string) bool {
 }
 
 // blocks says whether a rule is one of those that add the score up and refuse.
-func blocks(m types.MatchedRule) bool {
-	id := m.Rule().ID()
+func blocks(m waf.MatchedRule) bool {
+	id := m.Rule.ID
 	return id == 949110 || id == 949111 || id >= 200000 && id < 200100
 }
 
@@ -106,23 +105,28 @@ const maxRules = 16
 
 // refusal describes an interrupted transaction: the class of the attack, and each
 // rule that matched with where it matched.
-func refusal(tx types.Transaction) *proxy.Refusal {
+func refusal(tx *waf.Transaction) *proxy.Refusal {
 	ref := &proxy.Refusal{Status: http.StatusForbidden, Control: "edge/waf", Reason: "the request looks like an attack"}
-	if it := tx.Interruption(); it != nil && it.Status >= 400 {
-		ref.Status = it.Status
+	if it := tx.Interruption(); it != nil {
+		if it.Status >= 400 {
+			ref.Status = it.Status
+		}
+		if it.RuleID == 0 {
+			ref.Control, ref.Reason, ref.Detail = "edge/waf-body", "the request is more than can be inspected", "over the limit of "+it.Data
+		}
 	}
 	scores := make([]int, len(classes))
 	for _, m := range tx.MatchedRules() {
-		meta := m.Rule()
-		if m.Message() == "" || meta.ID() == 949110 || meta.ID() == 949111 {
+		id := m.Rule.ID
+		if m.Message == "" || id == 949110 || id == 949111 {
 			continue
 		}
-		s := score(meta.Severity())
+		s := score(m.Rule.Severity)
 		if s == 0 {
 			continue
 		}
 		for i, c := range classes {
-			if meta.ID() >= c.first && meta.ID() <= c.last {
+			if id >= c.first && id <= c.last {
 				scores[i] += s
 			}
 		}
@@ -144,32 +148,32 @@ func refusal(tx types.Transaction) *proxy.Refusal {
 }
 
 // score is what the core rule set adds to the anomaly score for a severity.
-func score(s types.RuleSeverity) int {
+func score(s waf.Severity) int {
 	switch s {
-	case types.RuleSeverityCritical:
+	case waf.SeverityCritical:
 		return 5
-	case types.RuleSeverityError:
+	case waf.SeverityError:
 		return 4
-	case types.RuleSeverityWarning:
+	case waf.SeverityWarning:
 		return 3
-	case types.RuleSeverityNotice:
+	case waf.SeverityNotice:
 		return 2
 	}
 	return 0
 }
 
-func rule(m types.MatchedRule, score int) proxy.Rule {
-	r := proxy.Rule{ID: m.Rule().ID(), Message: m.Message(), Score: score}
-	for _, d := range m.MatchedDatas() {
-		if d.Variable().Name() == "TX" || d.Variable().Name() == "MATCHED_VAR" {
+func rule(m waf.MatchedRule, score int) proxy.Rule {
+	r := proxy.Rule{ID: m.Rule.ID, Message: m.Message, Score: score}
+	for _, d := range m.Matches {
+		if d.Variable == "TX" || d.Variable == "MATCHED_VAR" {
 			continue
 		}
-		r.Target = d.Variable().Name()
-		if d.Key() != "" {
-			r.Target += ":" + excerpt(d.Key(), 64)
+		r.Target = d.Variable
+		if d.Key != "" {
+			r.Target += ":" + excerpt(d.Key, 64)
 		}
-		r.Value = excerpt(d.Value(), 80)
-		if hides(d.Variable().Name(), d.Key(), d.Value()) {
+		r.Value = excerpt(d.Value, 80)
+		if hides(d.Variable, d.Key, d.Value) {
 			r.Value = proxy.Mask
 		}
 		break
