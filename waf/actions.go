@@ -288,5 +288,5 @@ func (l *loader) setenv(r *rule, v string) error {
 }
 
 func (s *setenv) run(tx *Transaction, _ *rule) {
-	tx.list(vEnv).set(s.key, tx.expand(s.value))
+	tx.replace(vEnv, s.key, tx.expand(s.value))
 }

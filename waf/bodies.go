@@ -148,19 +148,6 @@ func (tx *Transaction) parseMultipart() error {
 	return err
 }
 
-// replace sets the value of a key, or adds it.
-func (tx *Transaction) replace(v varID, key, value string) {
-	l := *tx.list(v)
-	lower := tx.mem.lower(key)
-	for i := range l {
-		if l[i].lower == lower {
-			l[i].key, l[i].value = key, value
-			return
-		}
-	}
-	tx.add(v, key, value)
-}
-
 // parseResponseBody fills the variables of the response's body.
 func (tx *Transaction) parseResponseBody() {
 	s := &tx.singles

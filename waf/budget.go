@@ -15,12 +15,13 @@ func (tx *Transaction) spend(units int) {
 }
 
 // limit ends the transaction because a limit of the engine is passed. Such an end
-// has rule id 0. An engine that only detects notes it and goes on without the
-// rules that are left of the phase.
+// has rule id 0. An engine that only detects notes it and runs no more
+// rules on this transaction.
 func (tx *Transaction) limit(what string) {
-	if tx.interruption != nil {
+	if tx.interruption != nil || tx.stopped {
 		return
 	}
+	tx.stopped = true
 	it := Interruption{Action: "deny", Status: http.StatusRequestEntityTooLarge, Data: what}
 	if tx.mode == modeDetect {
 		if tx.wouldBe == nil {

@@ -28,18 +28,6 @@ func (l *keyed) get(lower string) (string, bool) {
 	return "", false
 }
 
-// set replaces a key's value, or adds it.
-func (l *keyed) set(key, value string) {
-	lower := strings.ToLower(key)
-	for i := range *l {
-		if e := &(*l)[i]; e.lower == lower {
-			e.value = value
-			return
-		}
-	}
-	*l = append(*l, entry{key: key, lower: lower, value: value})
-}
-
 func (tx *Transaction) list(v varID) *keyed { return &tx.lists[v-firstList] }
 
 // add adds a value to a list.
@@ -51,6 +39,19 @@ func (tx *Transaction) add(v varID, key, value string) {
 	}
 	l := tx.list(v)
 	*l = append(*l, entry{key, lower, value, id})
+}
+
+// replace sets the value of a key, or adds it.
+func (tx *Transaction) replace(v varID, key, value string) {
+	l := *tx.list(v)
+	lower := tx.mem.lower(key)
+	for i := range l {
+		if l[i].lower == lower {
+			l[i].key, l[i].value = key, value
+			return
+		}
+	}
+	tx.add(v, key, value)
 }
 
 // numCaptures are the values of TX that a rule's groups are kept in.

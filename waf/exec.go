@@ -41,7 +41,7 @@ func (tx *Transaction) run(n int) {
 	tx.startBatch(n)
 	at := 0
 	for at < len(p.rules) {
-		if tx.interruption != nil && n != phaseLogging {
+		if tx.stopped || tx.interruption != nil && n != phaseLogging {
 			break
 		}
 		if tx.skipAfter != 0 {
@@ -137,8 +137,8 @@ func (tx *Transaction) match(r *rule, level int) bool {
 				found = true
 			}
 		}
-		if tx.interruption != nil && tx.interruption.RuleID == 0 {
-			return false // out of budget
+		if tx.stopped {
+			return false
 		}
 	}
 	tx.capturing = false

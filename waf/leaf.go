@@ -120,7 +120,7 @@ func (o *restpath) test(tx *Transaction, v string) bool {
 	}
 	for i, name := range o.re.SubexpNames() {
 		if i > 0 && name != "" {
-			tx.list(vArgsPath).set(name, m[i])
+			tx.replace(vArgsPath, name, m[i])
 			tx.dirty = true // what a batch has read of ARGS is out of date
 		}
 	}

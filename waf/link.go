@@ -17,7 +17,7 @@ func (l *loader) finish() (*Engine, error) {
 			r.index = i
 			continue
 		}
-		r.quiet = !r.Log && !r.Audit
+		r.quiet = !r.Log && !r.Audit && r.disruptive != doDeny && r.disruptive != doDrop && r.disruptive != doRedirect
 		for c := r; c != nil; c = c.chain {
 			c.index = i
 			for j := range c.targets {

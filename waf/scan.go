@@ -87,8 +87,11 @@ func (tx *Transaction) runBatch() {
 			} else {
 				tx.scan(c, e.value)
 			}
+			if tx.stopped {
+				return
+			}
 		}
-		if tx.interruption != nil {
+		if tx.stopped {
 			return
 		}
 	}

@@ -36,7 +36,8 @@ type Transaction struct {
 	forceRespBody bool
 	reqLimit      int64
 	respLimit     int64
-	phase         int // the last one that ran
+	phase         int  // the last one that ran
+	stopped       bool // a limit of the engine was passed
 
 	// Flow.
 	skip       int
@@ -125,7 +126,7 @@ func (tx *Transaction) Close() error {
 	tx.parsed.Reset()
 	tx.body, tx.resp = shrink(tx.body), shrink(tx.resp)
 	tx.bufs[0], tx.bufs[1] = shrink(tx.bufs[0]), shrink(tx.bufs[1])
-	tx.forceReqBody, tx.forceRespBody, tx.phase = false, false, 0
+	tx.forceReqBody, tx.forceRespBody, tx.stopped, tx.phase = false, false, false, 0
 	tx.skip, tx.skipAfter, tx.allow, tx.anyRemoved = 0, 0, doPass, false
 	clear(tx.excepts)
 	tx.excepts = tx.excepts[:0]
