@@ -98,6 +98,7 @@ func Compile(patterns []Pattern, o Options) (*Set, error) {
 	for i := range s.split {
 		s.split[i].exact.budget = singleBudget(o, len(patterns))
 	}
+	s.note(patterns)
 	s.sets.New = func() any { b := NewBitset(int(c.next)); return &b }
 	return s, nil
 }
@@ -218,32 +219,47 @@ func (s *Set) Scan(b []byte, hits Bitset) (work int) {
 	for _, h := range s.always {
 		hits.Add(int(h))
 	}
-	if len(s.split) == 0 {
-		for _, d := range s.parts {
-			d.scan(b, hits)
+	all := hits
+	if len(s.split) > 0 { // pieces have numbers as well
+		kept := s.sets.Get().(*Bitset)
+		defer s.sets.Put(kept)
+		all = *kept
+		all.Clear()
+	}
+	for i, d := range s.parts {
+		if faulty && s.lostPart(i) {
+			continue
 		}
-		return len(b) * len(s.parts)
+		d.scan(b, all)
+		work += len(b)
 	}
-	all := s.sets.Get().(*Bitset)
-	defer s.sets.Put(all)
-	all.Clear()
-	for _, d := range s.parts {
-		d.scan(b, *all)
+	if len(s.split) > 0 {
+		work += s.scanSplit(b, all)
+		last := (s.n - 1) >> 6
+		hits[:last].Or(all[:last])
+		hits[last] |= all[last] & (^uint64(0) >> (63 - uint(s.n-1)&63))
 	}
-	work = len(b) * len(s.parts)
+	if faulty {
+		s.lose(hits)
+	}
+	return work
+}
+
+// scanSplit looks for the patterns of which all pieces were found.
+func (s *Set) scanSplit(b []byte, all Bitset) (work int) {
 next:
 	for i := range s.split {
-		for _, p := range s.split[i].pieces {
-			if !all.Has(int(p)) {
+		p := &s.split[i]
+		for _, id := range p.pieces {
+			if !all.Has(int(id)) {
 				continue next
 			}
 		}
-		s.split[i].exact.scan(b, *all)
+		if faulty && s.lostSplit(p) {
+			continue
+		}
+		p.exact.scan(b, all)
 		work += len(b)
-	}
-	if last := (s.n - 1) >> 6; last >= 0 {
-		hits[:last].Or((*all)[:last])
-		hits[last] |= (*all)[last] & (^uint64(0) >> (63 - uint(s.n-1)&63))
 	}
 	return work
 }
