@@ -103,6 +103,9 @@ func (tx *Transaction) parseMultipart() error {
 		for _, h := range p.Headers {
 			tx.add(vMultipartPartHeaders, p.Name, h)
 		}
+		if p.Broken {
+			return
+		}
 		tx.add(vMultipartName, p.Name, p.Name)
 		for _, name := range p.Filenames {
 			tx.add(vMultipartFilename, p.Name, name)

@@ -148,10 +148,12 @@ func (e theirs) judge(r *request) verdict {
 			continue
 		}
 		v.rules = append(v.rules, m.Rule().ID())
-		v.log += m.Message() + "\n"
+		v.log += fmt.Sprintf("[id \"%d\"] [msg \"%s\"]", m.Rule().ID(), m.Message())
 		for _, d := range m.MatchedDatas() {
+			v.log += fmt.Sprintf(" [data %q]", d.Data())
 			v.matches = append(v.matches, fmt.Sprintf("%d %s:%q=%q", m.Rule().ID(), d.Variable().Name(), d.Key(), d.Value()))
 		}
+		v.log += "\n"
 	}
 	_ = tx.Close()
 	slices.Sort(v.matches)
@@ -204,10 +206,12 @@ func (e ours) judge(r *request) verdict {
 			continue
 		}
 		v.rules = append(v.rules, m.Rule.ID)
-		v.log += m.Message + "\n"
+		v.log += fmt.Sprintf("[id \"%d\"] [msg \"%s\"]", m.Rule.ID, m.Message)
 		for _, d := range m.Matches {
+			v.log += fmt.Sprintf(" [data %q]", d.Data)
 			v.matches = append(v.matches, fmt.Sprintf("%d %s:%q=%q", m.Rule.ID, d.Variable, d.Key, d.Value))
 		}
+		v.log += "\n"
 	}
 	_ = tx.Close()
 	slices.Sort(v.matches)

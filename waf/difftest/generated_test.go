@@ -3,9 +3,11 @@ package difftest
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,12 +31,20 @@ func number(t testing.TB, name string, otherwise uint64) uint64 {
 
 // again is how often Coraza is asked once more about a request on which it is
 // not agreed with: it keeps arguments in maps, and some verdicts depend on
-// their order.
-const again = 12
+// their order, in one order of eight as a rule.
+const again = 100
+
+// partHeaderRules look at the headers of the parts of a body. We show them the
+// headers that make a body invalid, as the rule set's tests 922130-1, -2 and -7
+// expect; Coraza does not.
+var partHeaderRules = []int{922100, 922110, 922120, 922130}
 
 // differs says whether ours is a verdict that Coraza does not give. stable is
 // false if Coraza gave several.
 func differs(a theirs, r *request, want, got verdict) (different, stable bool) {
+	got.rules = slices.DeleteFunc(slices.Clone(got.rules), func(id int) bool {
+		return slices.Contains(partHeaderRules, id) && slices.Contains(want.rules, 200002) && !slices.Contains(want.rules, id)
+	})
 	same := func(x verdict) bool { return x.status == got.status && slices.Equal(x.rules, got.rules) }
 	if same(want) {
 		return false, true
@@ -47,10 +57,35 @@ func differs(a theirs, r *request, want, got verdict) (different, stable bool) {
 	return true, true
 }
 
+// losesValues says whether a form has names that differ in case only: Coraza
+// keeps the values of one of them, and which one is left to chance.
+func losesValues(r *request) bool {
+	if ct, _ := r.header("Content-Type"); strings.HasPrefix(ct, "multipart/") || strings.Contains(ct, "json") || strings.Contains(ct, "xml") {
+		return false
+	}
+	names := map[string]string{}
+	for pair := range strings.SplitSeq(string(r.body), "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if s, err := url.QueryUnescape(name); err == nil {
+			name = s
+		}
+		lower := strings.ToLower(name)
+		if before, ok := names[lower]; ok && before != name {
+			return true
+		}
+		names[lower] = name
+	}
+	return false
+}
+
 // TestGenerated compares verdicts on generated requests. WAF_REQUESTS is their
 // number and WAF_SEED repeats a run.
 func TestGenerated(t *testing.T) {
-	n, seed := number(t, "WAF_REQUESTS", 5000), number(t, "WAF_SEED", rand.Uint64()>>16)
+	usual := uint64(5000)
+	if slow {
+		usual = 200
+	}
+	n, seed := number(t, "WAF_REQUESTS", usual), number(t, "WAF_SEED", rand.Uint64()>>16)
 	t.Logf("%d requests; to repeat: WAF_SEED=%d WAF_REQUESTS=%d", n, seed, n)
 	from := stages(t)
 	type pair struct {
@@ -63,7 +98,7 @@ func TestGenerated(t *testing.T) {
 		pairs = append(pairs, pair{m.name, newTheirs(t, directives(m.rules)), newOurs(t, directives(m.rules))})
 	}
 	const block = 100 // requests of one generator
-	var next, unstable, different, refused, matching atomic.Int64
+	var next, unstable, lost, different, refused, matching atomic.Int64
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
@@ -84,6 +119,11 @@ func TestGenerated(t *testing.T) {
 						matching.Add(1)
 					}
 					bad, stable := differs(p.a, &r, want, got)
+					if bad && losesValues(&r) {
+						lost.Add(1)
+						t.Logf("seed %d, request %d: Coraza loses values of its form", seed, uint64(k)*block+i)
+						continue
+					}
 					if !stable {
 						unstable.Add(1)
 						t.Logf("seed %d, request %d: Coraza gives several verdicts, one of them %v", seed, uint64(k)*block+i, got)
@@ -96,7 +136,7 @@ func TestGenerated(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	t.Logf("%d requests: %d refused, %d matched a rule, %d differ, on %d Coraza is not of one mind", n, refused.Load(), matching.Load(), different.Load(), unstable.Load())
+	t.Logf("%d requests: %d refused, %d matched a rule, %d differ, on %d Coraza is not of one mind, of %d it loses values", n, refused.Load(), matching.Load(), different.Load(), unstable.Load(), lost.Load())
 	if n >= 1000 && (uint64(refused.Load()) < n/10 || uint64(matching.Load()) < n/3) {
 		t.Error("the generator makes too few attacks")
 	}

@@ -97,7 +97,7 @@ func TestMutations(t *testing.T) {
 		dfa.Fault.Pattern = nil
 	}
 
-	for _, name := range []string{"urlDecodeUni", "lowercase", "htmlEntityDecode", "jsDecode", "cssDecode", "removeNulls", "cmdLine", "normalizePath", "base64Decode", "utf8toUnicode", "escapeSeqDecode", "removeWhitespace", "replaceComments", "compressWhitespace"} {
+	for _, name := range []string{"urlDecodeUni", "lowercase", "htmlEntityDecode", "jsDecode", "removeNulls", "cmdLine", "normalizePath", "utf8toUnicode", "escapeSeqDecode", "removeWhitespace", "replaceComments"} {
 		step, ok := transform.Lookup(name)
 		if !ok {
 			t.Fatalf("%s: there is no such transformation", name)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,20 @@ func TestLimits(t *testing.T) {
 	}
 	if _, texts, err := XML([]byte("<a><b>x</b><c>y</c></a>"), Limits{Depth: 2}); err != nil || len(texts) != 2 {
 		t.Errorf("XML of two levels: got %q, %v", texts, err)
+	}
+}
+
+// TestBrokenHeaders sees that rules are shown what made the reading end.
+func TestBrokenHeaders(t *testing.T) {
+	b := "--xx\r\nContent-Disposition: form-data; name=a\r\n\r\nb\r\n--xx\r\n\x0eContent-Disposition: form-data; name=f; filename=1.php\r\nX: y\r\n\r\ndata\r\n--xx--\r\n"
+	var got []string
+	_, err := Multipart([]byte(b), "multipart/form-data; boundary=xx", Limits{}, false, func(p *Part) {
+		if p.Broken {
+			got = append(got, p.Headers...)
+		}
+	})
+	if want := []string{"\x0eContent-Disposition: form-data; name=f; filename=1.php", "X: y"}; err == nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q and an error", got, err, want)
 	}
 }
 

@@ -111,6 +111,9 @@ func ours(kind, contentType string, b []byte) view {
 		var flags Flags
 		sizes := map[string]int64{}
 		flags, err = Multipart(b, contentType, Limits{}, false, func(p *Part) {
+			if p.Broken {
+				return // Coraza shows nothing of it
+			}
 			v.add("MULTIPART_NAME", p.Name, p.Name)
 			for _, h := range p.Headers {
 				v.add("MULTIPART_PART_HEADERS", p.Name, h)

@@ -20,6 +20,10 @@ type Part struct {
 	Extended          bool
 	Charset, Language string
 
+	// Broken says that the headers are malformed: Headers has their lines as
+	// they are, nothing else is known, and the body ends in an error here.
+	Broken bool
+
 	Complete bool   // the content below is known
 	Value    []byte // of a field
 	Size     int64  // of a file, bytes
@@ -64,6 +68,9 @@ func Multipart(b []byte, contentType string, l Limits, cut bool, part func(*Part
 		}
 		if err != nil {
 			f.StrictError = true
+			if lines := headerLines(b, params["boundary"], parts); len(lines) > 0 {
+				part(&Part{Headers: lines, Broken: true})
+			}
 			return f, err
 		}
 		if parts++; l.Parts > 0 && parts > l.Parts {
@@ -100,6 +107,27 @@ func Multipart(b []byte, contentType string, l Limits, cut bool, part func(*Part
 			return f, err
 		}
 	}
+}
+
+// headerLines are the lines after the delimiter of part n, counted from 0, up to
+// an empty one.
+func headerLines(b []byte, boundary string, n int) (lines []string) {
+	const most = 64
+	n++
+	for len(b) > 0 && len(lines) < most {
+		line, rest, _ := bytes.Cut(b, []byte("\n"))
+		line = bytes.TrimSuffix(line, []byte("\r"))
+		b = rest
+		switch {
+		case n == 0 && len(line) == 0:
+			return lines
+		case n == 0:
+			lines = append(lines, string(line))
+		case string(bytes.TrimRight(line, " \t")) == "--"+boundary:
+			n--
+		}
+	}
+	return lines
 }
 
 func newPart(from *multipart.Part, f *Flags) *Part {
