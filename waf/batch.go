@@ -25,7 +25,9 @@ type batch struct {
 	mu       sync.Mutex
 	programs atomic.Pointer[map[guards]*program]
 	sources  []source
-	keys     int // key ids, with 0 for keys that no rule names
+	keys     int         // key ids, with 0 for keys that no rule names
+	reads    [][]ruleSet // by rule and source: the key ids under which it may read values
+	empty    ruleSet     // the rules that may match an empty value
 	sets     *setCache
 }
 
@@ -53,20 +55,25 @@ type program struct {
 	covers  ruleSet
 	classes [][]uint16 // by source and key id: which class values are of
 	code    []class
-	widest  int // words of the widest set of patterns
-	deepest int // most nodes of a class
+	all     *dfa.Set // the patterns of all nodes
+	allBits []int32  // of each pattern in all, its rule's bit
+	widest  int      // words of the widest set of patterns
+	deepest int      // most nodes of a class
 }
 
 // A class is what is done with the values of a source that the same rules read.
 type class struct{ nodes []node }
 
-// A node is one prefix of transformation chains.
+// A node is one prefix of transformation chains. Its patterns have a set of their
+// own, and are in the program's set of all, which is read once for a text that
+// many nodes have: most transformations leave most values as they are.
 type node struct {
 	from  int                  // the class's node that this one transforms; -1 for the value itself
 	step  *transform.Transform // nil for the value itself
 	set   *dfa.Set             // nil for none
 	mask  dfa.Bitset           // the patterns whose rules read this class
 	bits  []int32              // of each pattern, its rule's bit
+	mine  dfa.Bitset           // the same patterns in the set of all
 	tests []test
 }
 
@@ -130,7 +137,46 @@ func (e *Engine) prepareBatches() {
 				}
 			}
 		}
+		for _, b := range p.batches {
+			b.prepare(e)
+		}
 	}
+}
+
+// prepare works out what rules read, and which may match nothing at all.
+func (b *batch) prepare(e *Engine) {
+	names := make([]string, b.keys)
+	for k, id := range e.keyIDs {
+		names[id] = k
+	}
+	b.empty = newRuleSet(len(b.rules))
+	for i, r := range b.rules {
+		if r.matchesEmpty() {
+			b.empty.add(i)
+		}
+		bySource := make([]ruleSet, len(b.sources))
+		for j, s := range b.sources {
+			bySource[j] = r.readsKeys(s, names)
+		}
+		b.reads = append(b.reads, bySource)
+	}
+}
+
+// matchesEmpty says whether a rule may match an empty value. What transformations
+// make of one is not empty in rare cases, such as t:length.
+func (r *rule) matchesEmpty() bool {
+	for _, s := range r.steps {
+		if out, _ := s.Func(nil, nil); len(out) > 0 {
+			return true
+		}
+	}
+	switch op := r.op.(type) {
+	case *rx:
+		return op.least == 0 || r.not
+	case *pm:
+		return op.empty || r.not
+	}
+	return r.op.test(nil, "") != r.not
 }
 
 func asGuard(r *rule) (guard, bool) {
@@ -175,34 +221,41 @@ func sourcesOf(v varID) []source {
 	return []source{{v, false}}
 }
 
-// reads says whether a rule reads values of a source, under a key that has the id.
-// It may say so of more than the rule reads.
-func (r *rule) reads(s source, key string, known bool) bool {
+// readsKeys is the key ids under which a rule may read values of a source; id 0
+// stands for all keys that no rule names.
+func (r *rule) readsKeys(s source, names []string) ruleSet {
+	ids := newRuleSet(len(names))
 	for i := range r.targets {
 		t := &r.targets[i]
 		if !slices.Contains(sourcesOf(t.v), s) {
 			continue
 		}
-		switch {
-		case t.rx == nil && t.key != "" && (!known || t.key != key):
-			continue
-		case t.rx != nil && known && !t.rx.MatchString(key):
-			continue
-		}
-		out := false
-		for k := range t.except {
-			x := &t.except[k]
-			out = out || x.all || known && x.holds(key)
-		}
-		if !out {
-			return true
+		for id, key := range names {
+			if t.mayRead(key, id > 0) {
+				ids.add(id)
+			}
 		}
 	}
-	return false
+	return ids
+}
+
+func (t *target) mayRead(key string, known bool) bool {
+	switch {
+	case t.rx == nil && t.key != "" && (!known || t.key != key):
+		return false
+	case t.rx != nil && known && !t.rx.MatchString(key):
+		return false
+	}
+	for i := range t.except {
+		if x := &t.except[i]; x.all || known && x.holds(key) {
+			return false
+		}
+	}
+	return true
 }
 
 // program returns the batch's program for the guards that hold now.
-func (b *batch) program(e *Engine, active guards) *program {
+func (b *batch) program(active guards) *program {
 	if m := b.programs.Load(); m != nil {
 		if p := (*m)[active]; p != nil {
 			return p
@@ -225,7 +278,7 @@ func (b *batch) program(e *Engine, active guards) *program {
 			m[k] = v
 		}
 	}
-	p := b.compile(e, active)
+	p := b.compile(active)
 	m[active] = p
 	b.programs.Store(&m)
 	return p
@@ -275,9 +328,11 @@ func (r *rule) asPattern() (dfa.Pattern, bool) {
 	return dfa.Pattern{}, false
 }
 
-func (b *batch) compile(e *Engine, active guards) *program {
+func (b *batch) compile(active guards) *program {
 	p := &program{covers: newRuleSet(len(b.rules))}
 	root := &trie{}
+	var all []dfa.Pattern
+	place := make([]int, len(b.rules)) // in all
 	for _, r := range b.rules {
 		if r.guarded&active != 0 {
 			continue
@@ -293,6 +348,15 @@ func (b *batch) compile(e *Engine, active guards) *program {
 			}
 		}
 		at.rules = append(at.rules, r)
+		if pat, ok := r.asPattern(); ok {
+			place[r.bit] = len(all)
+			all = append(all, pat)
+			p.allBits = append(p.allBits, int32(r.bit))
+		}
+	}
+	if len(all) > 0 {
+		p.all = b.sets.get(all)
+		p.widest = (len(all) + 63) / 64
 	}
 	var flat []*trie
 	var walk func(*trie)
@@ -309,30 +373,32 @@ func (b *batch) compile(e *Engine, active guards) *program {
 		}
 		if len(patterns) > 0 {
 			t.set = b.sets.get(patterns)
-			p.widest = max(p.widest, (len(patterns)+63)/64)
 		}
 		for _, c := range t.next {
 			walk(c)
 		}
 	}
 	walk(root)
-	b.classify(e, p, flat)
+	b.classify(p, flat, place)
 	return p
 }
 
 // classify makes the classes of a program.
-func (b *batch) classify(e *Engine, p *program, flat []*trie) {
-	names := make([]string, b.keys)
-	for k, id := range e.keyIDs {
-		names[id] = k
-	}
+func (b *batch) classify(p *program, flat []*trie, place []int) {
 	known := map[string]uint16{}
-	for _, s := range b.sources {
+	for s := range b.sources {
 		ids := make([]uint16, b.keys)
 		for id := range ids {
-			c, sig := b.class(s, names[id], id > 0, flat)
+			is := newRuleSet(len(b.rules))
+			for i := range b.rules {
+				if b.reads[i][s].has(id) {
+					is.add(i)
+				}
+			}
+			sig := fmt.Sprintf("%x", is)
 			i, ok := known[sig]
 			if !ok {
+				c := b.class(is, flat, place, len(p.allBits))
 				i = uint16(len(p.code))
 				known[sig] = i
 				p.code = append(p.code, c)
@@ -344,22 +410,22 @@ func (b *batch) classify(e *Engine, p *program, flat []*trie) {
 	}
 }
 
-// class makes what is done with a source's values under a key, and a text that is
-// the same for equal classes.
-func (b *batch) class(s source, key string, isKnown bool, flat []*trie) (class, string) {
+// class makes what is done with values that some rules read.
+func (b *batch) class(readers ruleSet, flat []*trie, place []int, all int) class {
 	own := make([]node, len(flat))
 	need := make([]bool, len(flat))
 	for i, t := range flat {
 		n := &own[i]
 		n.step = t.step
 		k := 0
-		mask := dfa.NewBitset(len(t.order))
+		mask, mine := dfa.NewBitset(len(t.order)), dfa.NewBitset(all)
 		for _, r := range t.rules {
 			is := k < len(t.order) && t.order[k] == r
-			if r.reads(s, key, isKnown) {
+			if readers.has(r.bit) {
 				need[i] = true
 				if is {
 					mask.Add(k)
+					mine.Add(place[r.bit])
 				} else {
 					n.tests = append(n.tests, test{rule: r, bit: int32(r.bit), all: r.multiMatch && !r.everyStep(), new: r.everyStep() && t.parent != nil})
 				}
@@ -369,7 +435,7 @@ func (b *batch) class(s source, key string, isKnown bool, flat []*trie) (class, 
 			}
 		}
 		if !mask.Empty() {
-			n.set, n.mask, n.bits = t.set, mask, t.bits
+			n.set, n.mask, n.bits, n.mine = t.set, mask, t.bits, mine
 		}
 	}
 	for i := len(flat) - 1; i > 0; i-- {
@@ -378,7 +444,6 @@ func (b *batch) class(s source, key string, isKnown bool, flat []*trie) (class, 
 		}
 	}
 	var c class
-	var sig []byte
 	at := make([]int, len(flat))
 	for i, t := range flat {
 		if !need[i] {
@@ -391,11 +456,6 @@ func (b *batch) class(s source, key string, isKnown bool, flat []*trie) (class, 
 		}
 		at[i] = len(c.nodes)
 		c.nodes = append(c.nodes, n)
-		sig = fmt.Appendf(sig, "%d:%x", i, n.mask)
-		for _, t := range n.tests {
-			sig = fmt.Appendf(sig, ",%d", t.bit)
-		}
-		sig = append(sig, ';')
 	}
-	return c, string(sig)
+	return c
 }

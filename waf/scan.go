@@ -15,8 +15,11 @@ type batchRun struct {
 	program     *program
 	found       ruleSet
 	hits        dfa.Bitset
+	mask        dfa.Bitset
 	texts       []string // of one value, by node
 	kinds       []transform.Class
+	group       []int // of each node: the first one with the same text
+	members     []int // of each first one: how many nodes with patterns have its text
 }
 
 func (b *batchRun) reset() {
@@ -52,91 +55,170 @@ func (tx *Transaction) runBatch() {
 			}
 		}
 	}
-	p := b.program(tx.e, active)
+	p := b.program(active)
 	run.program = p
-	n := len(p.covers)
+	if len(run.hits) != p.widest {
+		run.hits, run.mask = make(dfa.Bitset, p.widest), make(dfa.Bitset, p.widest)
+	}
+	if len(run.texts) < p.deepest {
+		run.texts, run.kinds = make([]string, p.deepest), make([]transform.Class, p.deepest)
+		run.group, run.members = make([]int, p.deepest), make([]int, p.deepest)
+	}
+	n := len(b.empty)
 	if cap(run.found) < n {
 		run.found = make(ruleSet, n)
 	}
 	run.found = run.found[:n]
-	clear(run.found)
-	if len(run.hits) < p.widest {
-		run.hits = make(dfa.Bitset, p.widest)
-	}
-	if len(run.texts) < p.deepest {
-		run.texts, run.kinds = make([]string, p.deepest), make([]transform.Class, p.deepest)
-	}
+	copy(run.found, b.empty) // empty values are not looked at
 	tx.capturing = false
 	for i, s := range b.sources {
-		ids := p.classes[i]
 		if vars[s.v].kind == kindSingle {
-			if c := &p.code[ids[0]]; len(c.nodes) > 0 {
-				tx.scan(c, tx.singles[s.v])
-			}
+			tx.scan(b, i, 0, tx.singles[s.v])
 			continue
 		}
 		l := *tx.list(s.v)
 		for j := range l {
 			e := &l[j]
-			c := &p.code[ids[e.keyID]]
-			if len(c.nodes) == 0 {
-				continue
-			}
 			if s.names {
-				tx.scan(c, e.key)
+				tx.scan(b, i, e.keyID, e.key)
 			} else {
-				tx.scan(c, e.value)
+				tx.scan(b, i, e.keyID, e.value)
 			}
 			if tx.stopped {
 				return
 			}
 		}
-		if tx.stopped {
-			return
+	}
+}
+
+// crowd is how many nodes make it worth to read a text with the patterns of all.
+const crowd = 4
+
+// scan tests one value of a source.
+func (tx *Transaction) scan(b *batch, source int, key uint16, s string) {
+	if s == "" {
+		return
+	}
+	run := &tx.batch
+	p := run.program
+	c := &p.code[p.classes[source][key]]
+	if len(c.nodes) == 0 {
+		return
+	}
+	tx.spend(len(s))
+	tx.transformAll(c, s)
+	for i := range c.nodes {
+		n := &c.nodes[i]
+		if run.group[i] == i && run.members[i] >= crowd {
+			if calm(run.texts[i]) {
+				tx.readAll(c, i)
+			} else {
+				run.members[i] = 0
+			}
+		}
+		if n.set != nil && run.members[run.group[i]] < crowd {
+			tx.spend(n.set.Scan(raw(run.texts[i]), run.hits))
+			run.take(n.mask, n.bits)
+		}
+		for j := range n.tests {
+			t := &n.tests[j]
+			if run.found.has(int(t.bit)) || t.new && run.group[i] == run.group[n.from] {
+				continue
+			}
+			if tx.passes(t, run.texts[i]) {
+				run.found.add(int(t.bit))
+			}
 		}
 	}
 }
 
-// scan tests one value.
-func (tx *Transaction) scan(c *class, s string) {
+// calm says whether a text is mostly letters, digits and space. On others the set
+// of all patterns has too many states to make; sets of few patterns do better.
+func calm(s string) bool {
+	marks := 0
+	for i := 0; i < len(s); i++ {
+		marks += int(isMark[s[i]])
+	}
+	return marks <= len(s)/3
+}
+
+var isMark = func() (t [256]uint8) {
+	for c := range t {
+		if !(c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == ' ') {
+			t[c] = 1
+		}
+	}
+	return t
+}()
+
+// transformAll works out the text of each node, and which are the same.
+func (tx *Transaction) transformAll(c *class, s string) {
 	run := &tx.batch
 	for i := range c.nodes {
 		n := &c.nodes[i]
-		if n.from < 0 {
-			run.texts[i], run.kinds[i] = s, transform.Scan(raw(s))
-			tx.spend(len(s))
-		} else {
-			from, kinds := run.texts[n.from], run.kinds[n.from]
-			if n.step.Acts&kinds != 0 {
-				if out := tx.step(n.step, from); !same(out, from) {
-					from, kinds = out, transform.Scan(raw(out))
+		run.members[i] = 0
+		switch {
+		case n.from < 0:
+			run.texts[i], run.kinds[i], run.group[i] = s, transform.Scan(raw(s)), i
+		case n.step.Acts&run.kinds[n.from] == 0:
+			run.copyText(i, n.from)
+		default:
+			from := run.texts[n.from]
+			out := tx.step(n.step, from)
+			if same(out, from) {
+				run.copyText(i, n.from)
+				break
+			}
+			run.texts[i], run.group[i] = out, i
+			for k := range i {
+				if run.group[k] == k && run.texts[k] == out {
+					run.group[i] = k
+					break
 				}
 			}
-			run.texts[i], run.kinds[i] = from, kinds
+			if g := run.group[i]; g != i {
+				run.kinds[i] = run.kinds[g]
+			} else {
+				run.kinds[i] = transform.Scan(raw(out))
+			}
 		}
-		text := run.texts[i]
 		if n.set != nil {
-			hits := run.hits
-			tx.spend(n.set.Scan(raw(text), hits))
-			for w, mask := range n.mask {
-				word := hits[w]
-				if word == 0 {
-					continue
-				}
-				hits[w] = 0
-				for word &= mask; word != 0; word &= word - 1 {
-					run.found.add(int(n.bits[w<<6+bits.TrailingZeros64(word)]))
-				}
+			run.members[run.group[i]]++
+		}
+	}
+}
+
+func (b *batchRun) copyText(to, from int) {
+	b.texts[to], b.kinds[to], b.group[to] = b.texts[from], b.kinds[from], b.group[from]
+}
+
+// readAll reads the text of a group of nodes once.
+func (tx *Transaction) readAll(c *class, first int) {
+	run := &tx.batch
+	clear(run.mask)
+	for i := first; i < len(c.nodes); i++ {
+		if run.group[i] == first {
+			for w, m := range c.nodes[i].mine {
+				run.mask[w] |= m
 			}
 		}
-		for j := range n.tests {
-			t := &n.tests[j]
-			if run.found.has(int(t.bit)) || t.new && same(text, run.texts[n.from]) {
-				continue
-			}
-			if tx.passes(t, text) {
-				run.found.add(int(t.bit))
-			}
+	}
+	p := run.program
+	tx.spend(p.all.Scan(raw(run.texts[first]), run.hits))
+	run.take(run.mask, p.allBits)
+}
+
+// take notes the rules of the patterns that were hit and are asked for, and
+// forgets the hits.
+func (b *batchRun) take(mask dfa.Bitset, rules []int32) {
+	for w, m := range mask {
+		word := b.hits[w]
+		if word == 0 {
+			continue
+		}
+		b.hits[w] = 0
+		for word &= m; word != 0; word &= word - 1 {
+			b.found.add(int(rules[w<<6+bits.TrailingZeros64(word)]))
 		}
 	}
 }
