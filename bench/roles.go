@@ -29,9 +29,10 @@ import (
 
 // Roles of this program when it is executed again.
 var roles = map[string]func() error{
-	"@app":  runApp,
-	"@bare": runBare,
-	"@hop":  runHop,
+	"@app":    runApp,
+	"@bare":   runBare,
+	"@hop":    runHop,
+	"@engine": runEngineAlone,
 }
 
 // runApp is the app behind every server that is measured: pages of two sizes,
@@ -78,6 +79,7 @@ type bareHop struct {
 	Listen, Target string
 	Cert, Key      string // PEM; with them the listener is descriptor 3
 	Pool           bool   // answers are copied through kept buffers
+	Rules          string // what judges requests: "", "coraza" or "ringwall"
 }
 
 // runHop is a reverse proxy as a Go programmer writes one: the standard
@@ -99,7 +101,11 @@ func runHop() error {
 	if h.Pool {
 		rp.BufferPool = &bufs{}
 	}
-	srv := &http.Server{ErrorLog: rp.ErrorLog, Handler: rp}
+	handler, err := judged(rp, h.Rules)
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{ErrorLog: rp.ErrorLog, Handler: handler}
 	endWithStdin()
 	if h.Cert == "" {
 		l, err := net.Listen("tcp", h.Listen)
