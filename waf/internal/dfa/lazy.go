@@ -52,8 +52,10 @@ const (
 	stateCost = 160
 	// patience is how many states a scan may make in all before it has to have
 	// read strayRatio bytes for each.
-	patience   = 256
+	patience   = 512
 	strayRatio = 8
+	// rejoin is after how many steps without the table it is looked at again.
+	rejoin = 16
 )
 
 func newLazy(p *prog, budget int) *lazy {
@@ -192,10 +194,14 @@ func (d *lazy) run(b []byte, hits Bitset, finish bool) bool {
 				nt, e = d.entry(t, at, class)
 			}
 			if e == 0 {
-				if finish {
-					d.stray(t, at, b[i:], hits)
+				if !finish {
+					return false
 				}
-				return finish
+				if i, t, at = d.stray(t, at, b, i, hits); t == nil {
+					return true
+				}
+				rows = t.rows
+				continue
 			}
 			t, rows = nt, nt.rows
 		}
@@ -212,7 +218,7 @@ func (d *lazy) run(b []byte, hits Bitset, finish bool) bool {
 	if e == 0 {
 		if t, e = d.entry(t, at, d.p.numClass); e == 0 {
 			if finish {
-				d.stray(t, at, nil, hits)
+				d.stray(t, at, b, len(b), hits)
 			}
 			return finish
 		}
@@ -225,9 +231,11 @@ func (d *lazy) run(b []byte, hits Bitset, finish bool) bool {
 	return true
 }
 
-// stray reads the rest of a text state by state without keeping them: it is
-// slower than the table, but needs no memory and no lock.
-func (d *lazy) stray(t *table, at uint32, b []byte, hits Bitset) {
+// stray reads on from b[i:] state by state without keeping them: it is slower
+// than the table, but needs no memory. Now and then it looks whether the table
+// knows the state it is in, and gives it and the place if so; otherwise it reads
+// the text to its end and gives no table.
+func (d *lazy) stray(t *table, at uint32, b []byte, i int, hits Bitset) (int, *table, uint32) {
 	s, _ := d.spare.Get().(*stepper)
 	if s == nil {
 		s = newStepper(d.p)
@@ -235,8 +243,7 @@ func (d *lazy) stray(t *table, at uint32, b []byte, hits Bitset) {
 	defer d.spare.Put(s)
 	c := t.states[at/d.stride]
 	var insts []uint32
-	steps := 0
-	for i := 0; i <= len(b); {
+	for steps := 1; i <= len(b); steps++ {
 		class, width := d.p.numClass, 1
 		if i < len(b) {
 			if class = int(d.class[b[i]]); class == 0 {
@@ -252,13 +259,34 @@ func (d *lazy) stray(t *table, at uint32, b []byte, hits Bitset) {
 		for _, h := range c.hits {
 			hits.Add(int(h))
 		}
-		steps++
+		if steps%rejoin == 0 && i < len(b) {
+			if t, at := d.rejoin(&c); t != nil {
+				return i, t, at
+			}
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	// A table that is full of what nobody asks for any more is given up once
-	// going without it has cost as much as filling it did.
-	if d.strayed += steps; d.strayed > 4*t.made && d.full() {
+	d.spent(rejoin)
+	return 0, nil, 0
+}
+
+// rejoin finds the row of a state.
+func (d *lazy) rejoin(c *config) (*table, uint32) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.spent(rejoin)
+	row, ok := d.known[string(d.keyOf(c))]
+	if !ok {
+		return nil, 0
+	}
+	return d.table.Load(), row
+}
+
+// spent counts steps without the table. A table that is full of what nobody asks
+// for any more is given up once going without it has cost as much as filling it.
+func (d *lazy) spent(steps int) {
+	if d.strayed += steps; d.strayed > 4*d.table.Load().made && d.full() {
 		d.reset()
 	}
 }
