@@ -134,21 +134,18 @@ type single struct {
 	made    atomic.Pointer[lazy]
 }
 
-func (s *single) scan(b []byte, hits Bitset) {
-	d := s.made.Load()
-	if d == nil {
-		s.once.Do(func() {
-			d, err := newPart(group{[]Pattern{s.pattern}, []int32{s.id}}, s.budget)
-			if err == nil {
-				s.made.Store(d)
-			}
-		})
-		if d = s.made.Load(); d == nil {
-			hits.Add(int(s.id)) // it could be compiled with others; to say too much is safe
-			return
-		}
+// automaton is nil if there can be none; to say then that the pattern was found
+// is saying too much, which is safe.
+func (s *single) automaton() *lazy {
+	if d := s.made.Load(); d != nil {
+		return d
 	}
-	d.run(b, hits, true)
+	s.once.Do(func() {
+		if d, err := newPart(group{[]Pattern{s.pattern}, []int32{s.id}}, s.budget); err == nil {
+			s.made.Store(d)
+		}
+	})
+	return s.made.Load()
 }
 
 func (s *single) size() (states, bytes int) {
@@ -226,12 +223,15 @@ func (s *Set) Scan(b []byte, hits Bitset) (work int) {
 		all = *kept
 		all.Clear()
 	}
-	for i, d := range s.parts {
-		if faulty && s.lostPart(i) {
-			continue
+	work = len(b) * len(s.parts)
+	if faulty {
+		for i := range s.parts {
+			if !s.lostPart(i) {
+				readAll(s.parts[i:i+1], b, all)
+			}
 		}
-		d.scan(b, all)
-		work += len(b)
+	} else {
+		readAll(s.parts, b, all)
 	}
 	if len(s.split) > 0 {
 		work += s.scanSplit(b, all)
@@ -247,6 +247,8 @@ func (s *Set) Scan(b []byte, hits Bitset) (work int) {
 
 // scanSplit looks for the patterns of which all pieces were found.
 func (s *Set) scanSplit(b []byte, all Bitset) (work int) {
+	var found [abreast]*lazy
+	n := 0
 next:
 	for i := range s.split {
 		p := &s.split[i]
@@ -258,9 +260,19 @@ next:
 		if faulty && s.lostSplit(p) {
 			continue
 		}
-		p.exact.scan(b, all)
 		work += len(b)
+		d := p.exact.automaton()
+		if d == nil {
+			all.Add(int(p.exact.id))
+			continue
+		}
+		found[n] = d
+		if n++; n == abreast {
+			readAll(found[:], b, all)
+			n = 0
+		}
 	}
+	readAll(found[:n], b, all)
 	return work
 }
 
