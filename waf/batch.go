@@ -28,7 +28,6 @@ type batch struct {
 	keys     int         // key ids, with 0 for keys that no rule names
 	reads    [][]ruleSet // by rule and source: the key ids under which it may read values
 	empty    ruleSet     // the rules that may match an empty value
-	sets     *setCache
 }
 
 // A guard is a rule that does nothing but jump over others when a number of TX
@@ -88,7 +87,6 @@ type test struct {
 // prepareBatches finds the rules that can be tested together: of each phase those
 // before its first guard, and those after.
 func (e *Engine) prepareBatches() {
-	sets := &setCache{}
 	for n := 1; n < len(e.phases); n++ {
 		p := &e.phases[n]
 		guardsOf := map[*rule]int{}
@@ -116,7 +114,7 @@ func (e *Engine) prepareBatches() {
 			}
 		}
 		for half := range p.batches {
-			p.batches[half] = &batch{guards: gs, keys: len(e.keyIDs) + 1, sets: sets}
+			p.batches[half] = &batch{guards: gs, keys: len(e.keyIDs) + 1}
 		}
 		for i, r := range p.rules {
 			if r.marker != 0 || !r.batches() {
@@ -355,7 +353,7 @@ func (b *batch) compile(active guards) *program {
 		}
 	}
 	if len(all) > 0 {
-		p.all = b.sets.get(all)
+		p.all = setOf(all)
 		p.widest = (len(all) + 63) / 64
 	}
 	var flat []*trie
@@ -372,7 +370,7 @@ func (b *batch) compile(active guards) *program {
 			}
 		}
 		if len(patterns) > 0 {
-			t.set = b.sets.get(patterns)
+			t.set = setOf(patterns)
 		}
 		for _, c := range t.next {
 			walk(c)

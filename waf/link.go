@@ -9,7 +9,7 @@ func (l *loader) finish() (*Engine, error) {
 	if l.pending != nil {
 		return nil, seclang.Errorf(l.pending.pos, "the rule says chain and no rule follows it")
 	}
-	e := &Engine{settings: l.settings, rules: l.rules, marks: l.marks, keyIDs: map[string]uint16{}, store: &store{}}
+	e := &Engine{settings: l.settings, rules: l.rules, marks: l.marks, keyIDs: map[string]uint16{}, store: newStore()}
 	named := map[int]bool{}
 	for i, r := range l.rules {
 		if r.marker != 0 {

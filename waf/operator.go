@@ -28,7 +28,7 @@ func (l *loader) operator(o seclang.Operator) (operator, error) {
 func (l *loader) newOperator(name, arg string) (operator, error) {
 	switch name {
 	case "rx":
-		return l.newRx(arg)
+		return newRx(arg)
 	case "pm":
 		return newPm(strings.Split(arg, " ")), nil
 	case "pmFromFile", "pmf":

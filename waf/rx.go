@@ -24,7 +24,11 @@ type rx struct {
 
 // newRx compiles an expression. As in Coraza, . matches a newline, and ^ and $
 // match at lines, but not in expressions over bytes.
-func (l *loader) newRx(expr string) (operator, error) {
+func newRx(expr string) (operator, error) {
+	return sharedRx.get(expr, func() (*rx, error) { return makeRx(expr) })
+}
+
+func makeRx(expr string) (*rx, error) {
 	o := &rx{expr: "(?sm)" + expr}
 	if o.bytes = namesBytes(expr); o.bytes {
 		o.expr = expr
@@ -38,7 +42,7 @@ func (l *loader) newRx(expr string) (operator, error) {
 	}
 	o.least = least(re)
 	o.re = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(o.expr) })
-	o.alone = sync.OnceValue(func() *dfa.Set { return (*setCache)(nil).get([]dfa.Pattern{o.pattern()}) })
+	o.alone = sync.OnceValue(func() *dfa.Set { return setOf([]dfa.Pattern{o.pattern()}) })
 	return o, nil
 }
 

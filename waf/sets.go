@@ -8,16 +8,49 @@ import (
 	"github.com/ringwall/ringwall/waf/internal/dfa"
 )
 
-// A setCache makes sets of patterns. Equal ones are shared by all engines of the
-// process, with the states that they have built.
-type setCache struct{}
-
-var shared struct {
-	sync.Mutex
-	sets map[string]weak.Pointer[dfa.Set]
+// A cache holds what all engines of the process share, by what it is made from,
+// for as long as one of them uses it.
+type cache[T any] struct {
+	mu   sync.Mutex
+	m    map[string]weak.Pointer[T]
+	tidy int // entries at which the dead ones are taken out
 }
 
-func (*setCache) get(patterns []dfa.Pattern) *dfa.Set {
+// get returns what key stands for, or makes it. make runs under the cache's lock.
+func (c *cache[T]) get(key string, make func() (*T, error)) (*T, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if v := c.m[key].Value(); v != nil {
+		return v, nil
+	}
+	v, err := make()
+	if err != nil {
+		return nil, err
+	}
+	if c.m == nil {
+		c.m = map[string]weak.Pointer[T]{}
+	}
+	if len(c.m) >= c.tidy {
+		for k, p := range c.m {
+			if p.Value() == nil {
+				delete(c.m, k)
+			}
+		}
+		c.tidy = 2*len(c.m) + 64
+	}
+	c.m[key] = weak.Make(v)
+	return v, nil
+}
+
+var (
+	sharedSets cache[dfa.Set]
+	sharedRx   cache[rx]
+	sharedPm   cache[pm]
+)
+
+// setOf returns the set of patterns. The patterns were parsed when the rules were
+// read, so that they can be compiled.
+func setOf(patterns []dfa.Pattern) *dfa.Set {
 	var b strings.Builder
 	for _, p := range patterns {
 		b.WriteString(p.Expr)
@@ -30,25 +63,9 @@ func (*setCache) get(patterns []dfa.Pattern) *dfa.Set {
 		}
 		b.WriteString("\x00;")
 	}
-	key := b.String()
-	shared.Lock()
-	defer shared.Unlock()
-	if s := shared.sets[key].Value(); s != nil {
-		return s
-	}
-	s, err := dfa.Compile(patterns, dfa.Options{})
+	s, err := sharedSets.get(b.String(), func() (*dfa.Set, error) { return dfa.Compile(patterns, dfa.Options{}) })
 	if err != nil {
-		// The operators compiled the same patterns when the rules were read.
-		panic("compiling patterns: " + err.Error())
+		panic("compiling patterns that were parsed: " + err.Error())
 	}
-	if shared.sets == nil {
-		shared.sets = map[string]weak.Pointer[dfa.Set]{}
-	}
-	for k, p := range shared.sets {
-		if p.Value() == nil {
-			delete(shared.sets, k)
-		}
-	}
-	shared.sets[key] = weak.Make(s)
 	return s
 }

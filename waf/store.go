@@ -33,6 +33,8 @@ type storeValue struct {
 	until time.Time // zero: as long as the row
 }
 
+func newStore() *store { return &store{} }
+
 const (
 	maxRows   = 65536
 	maxValues = 256 // of one row
