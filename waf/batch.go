@@ -34,7 +34,8 @@ type batch struct {
 // compares in some way: the core rules choose paranoia levels so.
 type guard struct {
 	slot int
-	op   *number
+	op   comparison
+	n    int
 	not  bool
 }
 
@@ -187,7 +188,7 @@ func asGuard(r *rule) (guard, bool) {
 	if t.v != vTX || t.slot < 0 || t.count || len(t.except) > 0 {
 		return guard{}, false
 	}
-	return guard{t.slot, &number{op: o.op, n: o.n, fixed: true}, r.not}, true
+	return guard{t.slot, o.op, o.n, r.not}, true
 }
 
 // batches says whether a rule can be tested with others.

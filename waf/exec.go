@@ -72,6 +72,17 @@ func (tx *Transaction) run(n int) {
 		if r.bit >= 0 && !tx.candidate(r) {
 			continue
 		}
+		if r.quick != nil && len(tx.excepts) == 0 {
+			if !r.quick.holds(tx) {
+				continue
+			}
+			if r.jumps {
+				t := &r.targets[0]
+				tx.last = matched{vTX, t.key, tx.txs[t.slot].value}
+				tx.skipAfter = r.flow[0].marker
+				continue
+			}
+		}
 		tx.evaluate(r)
 	}
 	if tx.allow == doAllowPhase || tx.allow == doAllowRequest && n == phaseRequestBody {

@@ -105,7 +105,7 @@ func (f valueTest) pure() bool                         { return true }
 
 // number compares numbers; a text that is none counts as 0.
 type number struct {
-	op    string
+	op    comparison
 	value macro
 	n     int
 	fixed bool
@@ -116,7 +116,7 @@ func (l *loader) newNumber(op, arg string) (operator, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &number{op: op, value: m}
+	o := &number{op: comparisons[op], value: m}
 	if s, ok := m.plain(); ok {
 		o.n, o.fixed = atoi(s), true
 	}
@@ -155,15 +155,27 @@ func (o *number) test(tx *Transaction, v string) bool {
 	return compare(o.op, atoi(v), n)
 }
 
-func compare(op string, v, n int) bool {
+type comparison uint8
+
+const (
+	isEqual comparison = iota
+	isAtLeast
+	isMore
+	isAtMost
+	isLess
+)
+
+var comparisons = map[string]comparison{"eq": isEqual, "ge": isAtLeast, "gt": isMore, "le": isAtMost, "lt": isLess}
+
+func compare(op comparison, v, n int) bool {
 	switch op {
-	case "eq":
+	case isEqual:
 		return v == n
-	case "ge":
+	case isAtLeast:
 		return v >= n
-	case "gt":
+	case isMore:
 		return v > n
-	case "le":
+	case isAtMost:
 		return v <= n
 	}
 	return v < n

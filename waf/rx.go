@@ -22,6 +22,9 @@ type rx struct {
 	alone func() *dfa.Set       // the expression alone, made when a value outside a batch is tested
 }
 
+// captureCost is the work of finding groups in a byte, next to that of reading it.
+const captureCost = 32
+
 // newRx compiles an expression. As in Coraza, . matches a newline, and ^ and $
 // match at lines, but not in expressions over bytes.
 func newRx(expr string) (operator, error) {
@@ -84,6 +87,9 @@ func (o *rx) test(tx *Transaction, v string) bool {
 	o.alone().Scan(raw(v), word[:])
 	if word[0] == 0 || tx == nil || !tx.capturing {
 		return word[0] != 0
+	}
+	if tx.spend(captureCost * len(v)); tx.stopped {
+		return false
 	}
 	subject := v
 	if o.bytes {

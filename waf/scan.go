@@ -50,7 +50,7 @@ func (tx *Transaction) runBatch() {
 	var active guards
 	if run.half > 0 {
 		for i, g := range b.guards {
-			if s := &tx.txs[g.slot]; s.set && g.op.test(tx, s.value) != g.not {
+			if s := &tx.txs[g.slot]; s.set && compare(g.op, atoi(s.value), g.n) != g.not {
 				active |= 1 << i
 			}
 		}
