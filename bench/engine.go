@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -109,6 +110,9 @@ func startPlainNginx(s *settings, app string) (*nginx, error) {
 		if err != nil {
 			return nil, err
 		}
+		// The module leaves out blank lines, and ModSecurity takes a rule without
+		// actions and the next one for one.
+		b = bytes.ReplaceAll(b, []byte("\nSec"), []byte("\n\nSec"))
 		if err := os.WriteFile(to, b, 0o644); err != nil {
 			return nil, err
 		}

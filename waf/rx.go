@@ -82,7 +82,16 @@ func (o *rx) pattern() dfa.Pattern { return dfa.Pattern{Expr: o.expr, Bytes: o.b
 
 func (o *rx) pure() bool { return true }
 
+// everything is an expression that rules use to capture the whole value.
+const everything = "(?sm)^.*$"
+
 func (o *rx) test(tx *Transaction, v string) bool {
+	if o.expr == everything {
+		if tx != nil {
+			tx.captureField(0, v)
+		}
+		return true
+	}
 	var word [1]uint64
 	o.alone().Scan(raw(v), word[:])
 	if word[0] == 0 || tx == nil || !tx.capturing {

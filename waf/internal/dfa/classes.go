@@ -5,6 +5,7 @@ import (
 	"regexp/syntax"
 	"slices"
 	"unicode"
+	"unicode/utf8"
 )
 
 func isWord(r rune) bool {
@@ -79,6 +80,7 @@ func (b *builder) classify() {
 		byCut[i] = c
 	}
 	b.numClass = len(b.kinds)
+	b.renumber(cuts, byCut)
 	words := (b.numClass + 64) / 64
 	b.sets = make([][]uint64, len(b.ranges))
 	for k, s := range b.ranges {
@@ -102,6 +104,34 @@ func (b *builder) classify() {
 	b.layTrie()
 }
 
+// frequent are characters in about the order in which texts have more of them.
+const frequent = " etaoinsrhldcumpfgwybvkxjqz0123456789-_./=&%+:;,'\"()<>"
+
+// renumber gives the classes of frequent characters the first numbers, so that
+// what most texts need of a row of the table is in few lines of the cache.
+func (b *builder) renumber(cuts []rune, byCut []uint16) {
+	to := make([]uint16, b.numClass)
+	kinds := make([]uint8, 1, b.numClass)
+	number := func(c uint16) {
+		if to[c] == 0 {
+			to[c] = uint16(len(kinds))
+			kinds = append(kinds, b.kinds[c])
+		}
+	}
+	for _, r := range frequent {
+		i, found := slices.BinarySearch(cuts, r)
+		if !found {
+			i--
+		}
+		number(byCut[i])
+	}
+	for i, c := range byCut {
+		number(c)
+		byCut[i] = to[c]
+	}
+	b.kinds = kinds
+}
+
 // merged gives sorted ranges without overlap.
 func merged(s runeRanges) [][2]rune {
 	out := make([][2]rune, 0, len(s)/2)
@@ -119,6 +149,15 @@ func merged(s runeRanges) [][2]rune {
 		k++
 	}
 	return out[:k]
+}
+
+// next is the class and the width of the first character of b.
+func (p *prog) next(b []byte) (class, width int) {
+	if p.bytes || b[0] < utf8.RuneSelf {
+		return int(p.class[b[0]]), 1
+	}
+	r, width := utf8.DecodeRune(b)
+	return int(p.classOf(r)), width
 }
 
 // classOf is the class of any character.

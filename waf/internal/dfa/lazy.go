@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"unicode/utf8"
 )
 
 // A lazy is a deterministic automaton whose states are made when a text first
@@ -14,13 +13,13 @@ import (
 //
 // An entry of the table is where the row of the next state begins; negative, if
 // entering that state completes patterns. 0 is an entry that is not known, or a
-// byte that begins a longer character. Rows are numClass+1 entries long, row 0
+// byte that begins a longer character. Rows are numClass+1 entries and more long, row 0
 // is not used. Entries are only ever added, so that a scan may go on with a
 // table that has been replaced by a longer one.
 type lazy struct {
 	p      *prog
 	stride uint32
-	class  [256]uint16
+	class  [256]uint8 // of each byte; 0 for those to be looked at more closely
 	budget int
 
 	table atomic.Pointer[table]
@@ -47,6 +46,8 @@ type table struct {
 }
 
 const (
+	// rowLine is how many entries a line of the cache holds; rows begin with one.
+	rowLine     = 16
 	firstStates = 16
 	// stateCost is about what a state takes besides its row, instructions and key.
 	stateCost = 160
@@ -59,7 +60,12 @@ const (
 )
 
 func newLazy(p *prog, budget int) *lazy {
-	d := &lazy{p: p, stride: uint32(p.numClass + 1), class: p.class, budget: budget, step: newStepper(p)}
+	d := &lazy{p: p, stride: uint32(p.numClass+1+rowLine-1) &^ (rowLine - 1), budget: budget, step: newStepper(p)}
+	for c, class := range p.class {
+		if class < 256 {
+			d.class[c] = uint8(class)
+		}
+	}
 	d.reset()
 	return d
 }
@@ -173,11 +179,7 @@ func (d *lazy) stray(t *table, at uint32, b []byte, i int, hits Bitset) (int, *t
 	for steps := 1; i <= len(b); steps++ {
 		class, width := d.p.numClass, 1
 		if i < len(b) {
-			if class = int(d.class[b[i]]); class == 0 {
-				var r rune
-				r, width = utf8.DecodeRune(b[i:])
-				class = int(d.p.classOf(r))
-			}
+			class, width = d.p.next(b[i:])
 		}
 		i += width
 		c = s.step(&c, class)

@@ -1,9 +1,6 @@
 package dfa
 
-import (
-	"sync/atomic"
-	"unicode/utf8"
-)
+import "sync/atomic"
 
 // abreast is how many automata read a text at a time. One waits for memory at
 // every byte; several wait together.
@@ -139,9 +136,7 @@ func (c *cursor) step(b []byte, i int, hits Bitset) (width int) {
 	class := int(c.d.class[b[i]])
 	width = 1
 	if class == 0 {
-		var r rune
-		r, width = utf8.DecodeRune(b[i:])
-		class = int(c.d.p.classOf(r))
+		class, width = c.d.p.next(b[i:])
 	}
 	e := atomic.LoadUint32(&c.rows[c.at+uint32(class)])
 	if e == 0 {
