@@ -136,6 +136,9 @@ func (e *Engine) prepareBatches() {
 				}
 			}
 		}
+		for _, r := range p.rules {
+			p.places = append(p.places, placeOf(r))
+		}
 		for _, b := range p.batches {
 			b.prepare(e)
 		}

@@ -21,6 +21,31 @@ type phase struct {
 	rules   []*rule
 	marks   map[int][]int // a marker's places
 	batches [2]*batch     // of rules before the first guard, and after it
+	places  []place       // of each rule; most rules are passed by without a look at more
+}
+
+// A place is where a rule is in its phase's batches: its bit, and half in the
+// highest. It is negative for a rule that is in none.
+type place int32
+
+const halfBit = 1 << 30
+
+func placeOf(r *rule) place {
+	if r.marker != 0 || r.bit < 0 {
+		return -1
+	}
+	return place(r.bit + r.half*halfBit)
+}
+
+// unfit says whether the batch that has run found that the rule in a place does
+// not match.
+func (tx *Transaction) unfit(p place) bool {
+	b := &tx.batch
+	if p < 0 || !b.done || int(p>>30) != b.half || tx.dirty || tx.skip > 0 {
+		return false
+	}
+	bit := int(p & (halfBit - 1))
+	return !b.found.has(bit) && b.program.covers.has(bit)
 }
 
 // next returns the place after a marker's first one from at on; ok is false when
@@ -50,6 +75,10 @@ func (tx *Transaction) run(n int) {
 				tx.skipAfter = 0
 			}
 			at = next
+			continue
+		}
+		if tx.unfit(p.places[at]) {
+			at++
 			continue
 		}
 		r := p.rules[at]
