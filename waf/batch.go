@@ -27,7 +27,7 @@ type batch struct {
 	sources  []source
 	keys     int         // key ids, with 0 for keys that no rule names
 	reads    [][]ruleSet // by rule and source: the key ids under which it may read values
-	empty    ruleSet     // the rules that may match an empty value
+	empty    [][]ruleSet // by source and key id: the rules that may match an empty value there
 }
 
 // A guard is a rule that does nothing but jump over others when a number of TX
@@ -151,14 +151,23 @@ func (b *batch) prepare(e *Engine) {
 	for k, id := range e.keyIDs {
 		names[id] = k
 	}
-	b.empty = newRuleSet(len(b.rules))
-	for i, r := range b.rules {
-		if r.matchesEmpty() {
-			b.empty.add(i)
+	for range b.sources {
+		byKey := make([]ruleSet, b.keys)
+		for id := range byKey {
+			byKey[id] = newRuleSet(len(b.rules))
 		}
+		b.empty = append(b.empty, byKey)
+	}
+	for i, r := range b.rules {
+		empty := r.matchesEmpty()
 		bySource := make([]ruleSet, len(b.sources))
 		for j, s := range b.sources {
 			bySource[j] = r.readsKeys(s, names)
+			for id := range names {
+				if empty && bySource[j].has(id) {
+					b.empty[j][id].add(i)
+				}
+			}
 		}
 		b.reads = append(b.reads, bySource)
 	}

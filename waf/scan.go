@@ -64,12 +64,12 @@ func (tx *Transaction) runBatch() {
 		run.texts, run.kinds = make([]string, p.deepest), make([]transform.Class, p.deepest)
 		run.group, run.members = make([]int, p.deepest), make([]int, p.deepest)
 	}
-	n := len(b.empty)
+	n := len(p.covers)
 	if cap(run.found) < n {
 		run.found = make(ruleSet, n)
 	}
 	run.found = run.found[:n]
-	copy(run.found, b.empty) // empty values are not looked at
+	clear(run.found)
 	tx.capturing = false
 	for i, s := range b.sources {
 		if vars[s.v].kind == kindSingle {
@@ -96,10 +96,13 @@ const crowd = 4
 
 // scan tests one value of a source.
 func (tx *Transaction) scan(b *batch, source int, key uint16, s string) {
+	run := &tx.batch
 	if s == "" {
+		for w, rules := range b.empty[source][key] {
+			run.found[w] |= rules
+		}
 		return
 	}
-	run := &tx.batch
 	p := run.program
 	c := &p.code[p.classes[source][key]]
 	if len(c.nodes) == 0 {
