@@ -55,7 +55,7 @@ type program struct {
 	covers  ruleSet
 	classes [][]uint16 // by source and key id: which class values are of
 	code    []class
-	all     *dfa.Set // the patterns of all nodes
+	all     *lazySet // the patterns of all nodes
 	allBits []int32  // of each pattern in all, its rule's bit
 	widest  int      // words of the widest set of patterns
 	deepest int      // most nodes of a class
@@ -70,8 +70,8 @@ type class struct{ nodes []node }
 type node struct {
 	from  int                  // the class's node that this one transforms; -1 for the value itself
 	step  *transform.Transform // nil for the value itself
-	set   *dfa.Set             // nil for none
-	mask  dfa.Bitset           // the patterns whose rules read this class
+	set   *lazySet             // nil for none
+	mask  dfa.Bitset           // its patterns whose rules read this class
 	bits  []int32              // of each pattern, its rule's bit
 	mine  dfa.Bitset           // the same patterns in the set of all
 	tests []test
@@ -306,7 +306,7 @@ type trie struct {
 	next   []*trie
 	rules  []*rule // that test the value here
 	place  int
-	set    *dfa.Set
+	set    *lazySet
 	bits   []int32
 	order  []*rule // the patterns of set
 }
@@ -320,6 +320,20 @@ func (t *trie) child(s *transform.Transform) *trie {
 	c := &trie{parent: t, step: s}
 	t.next = append(t.next, c)
 	return c
+}
+
+// own gives a node a set of a few of its patterns.
+func (n *node) own(mask dfa.Bitset, order []*rule) {
+	n.set, n.bits = &lazySet{}, nil
+	for k := mask.Next(0); k >= 0; k = mask.Next(k + 1) {
+		pat, _ := order[k].asPattern()
+		n.set.patterns = append(n.set.patterns, pat)
+		n.bits = append(n.bits, int32(order[k].bit))
+	}
+	n.mask = dfa.NewBitset(len(n.bits))
+	for k := range n.bits {
+		n.mask.Add(k)
+	}
 }
 
 type patterned interface{ pattern() dfa.Pattern }
@@ -366,7 +380,7 @@ func (b *batch) compile(active guards) *program {
 		}
 	}
 	if len(all) > 0 {
-		p.all = setOf(all)
+		p.all = &lazySet{patterns: all}
 		p.widest = (len(all) + 63) / 64
 	}
 	var flat []*trie
@@ -383,7 +397,7 @@ func (b *batch) compile(active guards) *program {
 			}
 		}
 		if len(patterns) > 0 {
-			t.set = setOf(patterns)
+			t.set = &lazySet{patterns: patterns}
 		}
 		for _, c := range t.next {
 			walk(c)
@@ -447,6 +461,9 @@ func (b *batch) class(readers ruleSet, flat []*trie, place []int, all int) class
 		}
 		if !mask.Empty() {
 			n.set, n.mask, n.bits, n.mine = t.set, mask, t.bits, mine
+			if few := mask.Count(); few*3 <= len(t.order) {
+				n.own(mask, t.order)
+			}
 		}
 	}
 	for i := len(flat) - 1; i > 0; i-- {

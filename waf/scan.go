@@ -120,7 +120,7 @@ func (tx *Transaction) scan(b *batch, source int, key uint16, s string) {
 			}
 		}
 		if n.set != nil && run.members[run.group[i]] < crowd {
-			tx.spend(n.set.Scan(raw(run.texts[i]), run.hits))
+			tx.spend(n.set.get().Scan(raw(run.texts[i]), run.hits))
 			run.take(n.mask, n.bits)
 		}
 		for j := range n.tests {
@@ -207,7 +207,7 @@ func (tx *Transaction) readAll(c *class, first int) {
 		}
 	}
 	p := run.program
-	tx.spend(p.all.Scan(raw(run.texts[first]), run.hits))
+	tx.spend(p.all.get().Scan(raw(run.texts[first]), run.hits))
 	run.take(run.mask, p.allBits)
 }
 

@@ -69,3 +69,15 @@ func setOf(patterns []dfa.Pattern) *dfa.Set {
 	}
 	return s
 }
+
+// A lazySet is a set that is made when a value first needs it.
+type lazySet struct {
+	patterns []dfa.Pattern
+	once     sync.Once
+	set      *dfa.Set
+}
+
+func (l *lazySet) get() *dfa.Set {
+	l.once.Do(func() { l.set = setOf(l.patterns) })
+	return l.set
+}
