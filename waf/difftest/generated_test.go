@@ -68,9 +68,6 @@ func differs(a theirs, r *request, want, got verdict) (different, stable bool) {
 // losesValues says whether a form has names that differ in case only: Coraza
 // keeps the values of one of them, and which one is left to chance.
 func losesValues(r *request) bool {
-	if ct, _ := r.header("Content-Type"); strings.HasPrefix(ct, "multipart/") {
-		return false
-	}
 	names := map[string]string{}
 	for pair := range strings.SplitSeq(string(r.body), "&") {
 		name, _, _ := strings.Cut(pair, "=")

@@ -54,13 +54,16 @@ func FuzzRequest(f *testing.F) {
 	}
 	a, b := newTheirs(f, directives(paranoia4)), newOurs(f, directives(paranoia4))
 	f.Fuzz(func(t *testing.T, method, uri, contentType, cookie string, body []byte, answer string) {
-		if len(uri)+len(cookie)+len(body)+len(answer) > 20000 {
+		if len(uri)+len(cookie)+len(body)+len(answer) > 5000 {
 			return // Coraza takes too long
 		}
 		r := request{method: method, uri: uri, proto: "HTTP/1.1", body: body, status: 200, respBody: answer, respHeaders: []header{{"Content-Type", "text/plain"}},
 			headers: []header{{"Host", "localhost"}, {"User-Agent", "x"}, {"Content-Type", contentType}, {"Cookie", cookie}, {"Content-Length", fmt.Sprint(len(body))}}}
 		want, got := a.judge(&r), b.judge(&r)
-		if bad, _ := differs(a, &r, want, got); bad && !losesValues(&r) {
+		if losesValues(&r) {
+			return
+		}
+		if bad, _ := differs(a, &r, want, got); bad {
 			t.Fatalf("%s:\ngot  %v\n     %q\nwant %v\n     %q", r.String(), got, got.matches, want, want.matches)
 		}
 	})
