@@ -34,8 +34,9 @@ func (p Pattern) String() string {
 
 // Options say how much memory a set may use.
 type Options struct {
-	// Budget is about how many bytes the states of the set may take in all;
-	// 0 is 256 KB and 96 KB for each pattern. A text that needs more is read
+	// Budget is about how many bytes the states of the set may take, besides
+	// those of patterns that have to be followed alone; 0 is 256 KB and 96 KB
+	// for each pattern. A text that needs more is read
 	// more slowly, with the same answer.
 	Budget int
 }
@@ -89,23 +90,23 @@ func Compile(patterns []Pattern, o Options) (*Set, error) {
 		}
 		if k >= 2 && len(g.ids) > 1 {
 			for i := range g.ids {
-				d.apart = append(d.apart, &single{pattern: g.patterns[i], id: g.ids[i], budget: singleBudget(o, len(patterns))})
+				d.apart = append(d.apart, &single{pattern: g.patterns[i], id: g.ids[i], budget: singleBudget(o)})
 			}
 		}
 		s.always = append(s.always, d.step.always...)
 		s.parts = append(s.parts, d)
 	}
 	for i := range s.split {
-		s.split[i].exact.budget = singleBudget(o, len(patterns))
+		s.split[i].exact.budget = singleBudget(o)
 	}
 	s.note(patterns)
 	s.sets.New = func() any { b := NewBitset(int(c.next)); return &b }
 	return s, nil
 }
 
-// singleBudget shares a quarter of the budget among patterns that are followed
-// alone, of which few are at a time.
-func singleBudget(o Options, n int) int { return o.Budget / 4 / min(n, 8) }
+// singleBudget is for patterns that are followed alone, of which few are at a
+// time: room for some 500 states.
+func singleBudget(o Options) int { return min(max(o.Budget/4, 1), 384<<10) }
 
 // A group is patterns that share an automaton, with the numbers it gives them.
 type group struct {

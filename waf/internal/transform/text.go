@@ -74,31 +74,49 @@ func removeWhitespace(dst, src []byte) ([]byte, bool) {
 	if first < 0 {
 		return src, false
 	}
+	if index(src[first:], High) < 0 {
+		dst = room(dst, len(src))
+		n := copy(dst, src[:first])
+		for _, c := range src[first:] {
+			dst[n] = c
+			n += int(blankOr0[c])
+		}
+		return dst[:n], true
+	}
 	changed, written := false, false
 	dst = append(dst[:0], src[:first]...)
 	for i := first; i < len(src); {
-		if c := src[i]; c < utf8.RuneSelf {
-			i++
-			if classes[c]&Blank != 0 {
-				changed = true
-			} else {
-				dst = append(dst, c)
-			}
-			continue
-		}
 		r, n := utf8.DecodeRune(src[i:])
 		i += n
 		if unicode.IsSpace(r) {
 			changed = true
 			continue
 		}
-		written = written || n == 1
+		written = written || r == utf8.RuneError && n == 1
 		dst = utf8.AppendRune(dst, r)
 	}
 	if !changed && !written {
 		return src, false
 	}
 	return dst, changed
+}
+
+// blankOr0 is 0 for blanks and 1 for all other bytes.
+var blankOr0 = func() (t [256]uint8) {
+	for c := range t {
+		if classes[c]&Blank == 0 {
+			t[c] = 1
+		}
+	}
+	return t
+}()
+
+// room gives dst n bytes, whose contents do not matter.
+func room(dst []byte, n int) []byte {
+	if cap(dst) < n {
+		return make([]byte, n)
+	}
+	return dst[:n]
 }
 
 // latinSpace is what compressWhitespace makes one space of: the blanks, U+0085
@@ -113,37 +131,37 @@ func latinSpace(s []byte) (space bool, size int) {
 }
 
 func compressWhitespace(dst, src []byte) ([]byte, bool) {
-	i := 0
-	for {
-		k := index(src[i:], Blank|High)
-		if k < 0 {
-			return src, false
+	// Most texts have single spaces only: look for the first thing to change.
+	i, before := 0, false
+	for ; i < len(src); i++ {
+		c := src[i]
+		if c == ' ' && !before {
+			before = true
+			continue
 		}
-		i += k
-		space, n := latinSpace(src[i:])
-		if space {
-			break
+		if classes[c]&(Blank|High) != 0 {
+			space, n := latinSpace(src[i:])
+			if space {
+				break
+			}
+			i += n - 1
 		}
-		i += n
+		before = false
 	}
-	changed, before := false, false
+	if i >= len(src) {
+		return src, false
+	}
 	dst = append(dst[:0], src[:i]...)
 	for i < len(src) {
 		space, n := latinSpace(src[i:])
 		switch {
 		case !space:
 			dst = append(dst, src[i:i+n]...)
-		case before:
-			changed = true
-		default:
-			changed = changed || src[i] != ' '
+		case !before:
 			dst = append(dst, ' ')
 		}
 		before = space
 		i += n
-	}
-	if !changed {
-		return src, false
 	}
 	return dst, true
 }
@@ -196,42 +214,66 @@ func trimRight(_, src []byte) ([]byte, bool) {
 // cmdLine takes out what shells take out, and writes what is left in lower case
 // with one space between words.
 func cmdLine(dst, src []byte) ([]byte, bool) {
-	first := index(src, Upper|Quote|Backslash|Blank|Delimiter)
-	if first < 0 {
+	i, space := 0, false
+	for ; i < len(src); i++ {
+		switch does := shell[src[i]]; {
+		case does == shellKeep:
+			space = false
+			continue
+		case does == shellSpace && src[i] == ' ' && !space:
+			space = true
+			continue
+		case does == shellJoin && !space:
+			continue
+		}
+		break
+	}
+	if i == len(src) {
 		return src, false
 	}
-	changed, space := false, false
-	dst = append(dst[:0], src[:first]...)
-	for _, c := range src[first:] {
-		switch c {
-		case '"', '\'', '\\', '^':
-			changed = true
+	dst = append(dst[:0], src[:i]...)
+	for _, c := range src[i:] {
+		switch shell[c] {
+		case shellDrop:
 			continue
-		case ' ', ',', ';', '\t', '\r', '\n':
-			if space {
-				changed = true
-				continue
+		case shellSpace:
+			if !space {
+				dst = append(dst, ' ')
 			}
-			changed = changed || c != ' '
-			dst, space = append(dst, ' '), true
+			space = true
 			continue
-		case '/', '(':
+		case shellJoin:
 			if space {
-				dst, changed = dst[:len(dst)-1], true
+				dst = dst[:len(dst)-1]
 			}
-		default:
-			if 'A' <= c && c <= 'Z' {
-				c += 'a' - 'A'
-				changed = true
-			}
+		case shellLower:
+			c += 'a' - 'A'
 		}
 		dst, space = append(dst, c), false
 	}
-	if !changed {
-		return src, false
-	}
 	return dst, true
 }
+
+// What cmdLine does with a byte.
+const (
+	shellKeep  = iota
+	shellDrop  // nothing is left of it
+	shellSpace // it makes a space
+	shellJoin  // no space stays before it
+	shellLower
+)
+
+var shell = func() (t [256]uint8) {
+	for does, bytes := range map[uint8]string{shellDrop: `"'\^`, shellSpace: " ,;\t\r\n", shellJoin: "/("} {
+		for i := range len(bytes) {
+			t[bytes[i]] = does
+		}
+	}
+	for c := 'A'; c <= 'Z'; c++ {
+		t[c] = shellLower
+	}
+	return t
+}()
 
 const lowerHex = "0123456789abcdef"
 

@@ -100,26 +100,25 @@ const (
 	Always
 )
 
-var classes [256]Class
-
-func init() {
+var classes = func() (t [256]Class) {
 	for class, bytes := range map[Class]string{Percent: "%+", Backslash: `\`, Ampersand: "&", Null: "\x00", Blank: " \t\n\v\f\r",
 		Slash: "/", Dot: ".", Colon: ":", Comment: "*-<#", Quote: `"'^`, Delimiter: ",;"} {
 		for i := range len(bytes) {
-			classes[bytes[i]] |= class
+			t[bytes[i]] |= class
 		}
 	}
 	for c := range 256 {
 		switch {
 		case 'A' <= c && c <= 'Z':
-			classes[c] |= Upper
+			t[c] |= Upper
 		case 'a' <= c && c <= 'z':
-			classes[c] |= Lower
+			t[c] |= Lower
 		case c >= 0x80:
-			classes[c] |= High
+			t[c] |= High
 		}
 	}
-}
+	return t
+}()
 
 // Scan says what kinds of bytes are in a text, in one reading.
 func Scan(b []byte) Class {
