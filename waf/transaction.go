@@ -38,6 +38,7 @@ type Transaction struct {
 	respLimit     int64
 	phase         int  // the last one that ran
 	stopped       bool // a limit of the engine was passed
+	closed        bool
 
 	// Flow.
 	skip       int
@@ -95,6 +96,7 @@ func randomID() string {
 func (e *Engine) NewTransactionWithID(id string) *Transaction {
 	tx := e.pool.Get().(*Transaction)
 	s := &e.settings
+	tx.closed = false
 	tx.start = e.now()
 	tx.work = s.budget
 	tx.singles = singleDefaults
@@ -111,10 +113,10 @@ func (e *Engine) NewTransactionWithID(id string) *Transaction {
 // Close ends the transaction. Nothing that it returned is used afterwards, except
 // for matched rules and interruptions, which own what they hold.
 func (tx *Transaction) Close() error {
-	e := tx.e
-	if e == nil {
+	if tx.closed {
 		return nil
 	}
+	tx.closed = true
 	for i := range tx.lists {
 		clear(tx.lists[i])
 		tx.lists[i] = tx.lists[i][:0]
@@ -142,7 +144,7 @@ func (tx *Transaction) Close() error {
 	clear(tx.variants[:cap(tx.variants)])
 	tx.batch.reset()
 	tx.rules, tx.interruption, tx.wouldBe = nil, nil, nil
-	e.pool.Put(tx)
+	tx.e.pool.Put(tx)
 	return nil
 }
 
