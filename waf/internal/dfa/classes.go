@@ -93,8 +93,11 @@ func (b *builder) classify() {
 		b.sets[k] = set
 	}
 	for c := range 256 {
-		if c < 128 || b.bytes {
+		switch {
+		case c < 128 || b.bytes:
 			b.class[c] = byCut[at(rune(c))]
+		case c < 0xC2 || c > 0xF4: // no longer character begins so
+			b.class[c] = byCut[at(utf8.RuneError)]
 		}
 	}
 	if !b.bytes {
