@@ -200,6 +200,14 @@ func throughput(e *waf.Engine, all []*request, n int) float64 {
 	return best
 }
 
+// figure writes a number with three digits or so.
+func figure(v float64) string {
+	if v >= 100 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
+}
+
 func runAlone(ctx context.Context, s *settings) (*report, error) {
 	runs := min(max(s.rounds, 1), 5)
 	var all []aloneFigures
@@ -228,7 +236,7 @@ func runAlone(ctx context.Context, s *settings) (*report, error) {
 		"requests go through Engine.Wrap to a handler that does nothing.", crsVersion(), runs)}}
 	add := func(what, unit string, scale float64, get func(*aloneFigures) float64) float64 {
 		v := of(get) / scale
-		r.rows = append(r.rows, []string{what, fmt.Sprintf("%.3g %s", v, unit)})
+		r.rows = append(r.rows, []string{what, strings.TrimSpace(figure(v) + " " + unit)})
 		return v
 	}
 	const milli, mega = 1e6, 1 << 20

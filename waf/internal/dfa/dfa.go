@@ -47,6 +47,7 @@ type Set struct {
 	always []int32
 	parts  []*lazy  // each read for every text
 	split  []parted // patterns of which the first part only knows pieces
+	words  int      // of a Bitset of patterns and pieces
 	sets   sync.Pool
 }
 
@@ -100,6 +101,7 @@ func Compile(patterns []Pattern, o Options) (*Set, error) {
 		s.split[i].exact.budget = singleBudget(o)
 	}
 	s.note(patterns)
+	s.words = len(NewBitset(int(c.next)))
 	s.sets.New = func() any { b := NewBitset(int(c.next)); return &b }
 	return s, nil
 }
@@ -218,11 +220,16 @@ func (s *Set) Scan(b []byte, hits Bitset) (work int) {
 		hits.Add(int(h))
 	}
 	all := hits
+	var few [8]uint64
 	if len(s.split) > 0 { // pieces have numbers as well
-		kept := s.sets.Get().(*Bitset)
-		defer s.sets.Put(kept)
-		all = *kept
-		all.Clear()
+		if s.words <= len(few) {
+			all = few[:s.words]
+		} else {
+			kept := s.sets.Get().(*Bitset)
+			defer s.sets.Put(kept)
+			all = *kept
+			all.Clear()
+		}
 	}
 	work = len(b) * len(s.parts)
 	if faulty {

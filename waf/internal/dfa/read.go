@@ -35,6 +35,11 @@ func readAll(ds []*lazy, b []byte, hits Bitset) {
 // readSome is readAll for up to abreast automata, whose characters begin and end
 // at the same places.
 func readSome(ds []*lazy, b []byte, hits Bitset) {
+	if len(ds) == 1 {
+		c := ds[0].cursor()
+		c.finish(b, 0, hits)
+		return
+	}
 	var cs [abreast]cursor
 	n := len(ds)
 	for k, d := range ds {
