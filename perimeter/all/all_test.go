@@ -162,7 +162,7 @@ var homes = []struct{ imp, home, why string }{
 	{"github.com/aws", "deploy", "nothing that runs a site here can reach an account there"},
 	{"github.com/chromedp", "examples/e2e", "a browser drives tests only"},
 	{"github.com/spf13/cobra", "cli", "only the command line parses flags"},
-	{"go.yaml.in/yaml", "plan", "plan is the only reader of configuration"},
+	{"go.yaml.in/yaml", "plan waf/ftw", "plan is the only reader of configuration; tests of rule sets are written in YAML too"},
 }
 
 func TestLayers(t *testing.T) {
@@ -189,7 +189,7 @@ func checkLayer(t *testing.T, name, imp string) {
 		return w
 	}
 	for _, h := range homes {
-		if under(imp, h.imp) && !under(name, h.home) && !under(name, "bench") {
+		if under(imp, h.imp) && !slices.ContainsFunc(strings.Fields(h.home), func(home string) bool { return under(name, home) }) && !under(name, "bench") {
 			t.Errorf("%s imports %s, whose home is %s: %s", name, imp, h.home, h.why)
 		}
 	}
@@ -211,7 +211,7 @@ func checkLayer(t *testing.T, name, imp string) {
 			t.Errorf("perimeter imports %s: want plan only", our)
 		}
 	case wall(name) != "":
-		if our != "" && !under(our, "plan") && our != "perimeter" && !under(our, "internal") && our != "waf" && wall(our) != wall(name) {
+		if our != "" && !under(our, "plan") && our != "perimeter" && !under(our, "internal") && !under(our, "waf") && wall(our) != wall(name) {
 			t.Errorf("%s imports %s: walls meet in plan, never in each other", name, our)
 		}
 	case under(name, "verify"), under(name, "report"):

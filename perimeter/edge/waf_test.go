@@ -239,7 +239,7 @@ func TestUserExclusion(t *testing.T) {
 			t.Errorf("%s %s: got %d, want %d: %+v", c.method, c.uri, w.Code, c.want, s.log[len(s.log)-1].Refusal)
 		}
 	}
-	for _, x := range []plan.Exclusion{{Rule: 1, Path: "/"}, {Rule: 942100, Path: "x"}, {Rule: 942100, Path: "/a\" \n"}, {Rule: 942100, Path: "/", Target: "ARGS;x"}, {Rule: 942100, Path: "/*a"}} {
+	for _, x := range []plan.Exclusion{{Rule: 100000, Path: "/"}, {Rule: 942100, Path: "x"}, {Rule: 942100, Path: "/a\" \n"}, {Rule: 942100, Path: "/", Target: "ARGS;x"}, {Rule: 942100, Path: "/*a"}} {
 		if _, err := exclusion(0, x); err == nil {
 			t.Errorf("%+v: want an error", x)
 		}
@@ -300,20 +300,20 @@ func TestBodyBounds(t *testing.T) {
 func TestHeavyBodiesTakeTurns(t *testing.T) {
 	s := newSite(t, testPlan())
 	body := "a=" + strings.Repeat("hello+", heavyBody/6+10)
-	for range cap(s.engines.heavy) + 1 {
+	for range cap(s.rules.Load().heavy) + 1 {
 		if w := s.ask(visitor, "POST", "/", body, "Content-Type", formURL); w.Code != 200 {
 			t.Fatalf("got %d", w.Code)
 		}
 	}
-	if n := len(s.engines.heavy); n != 0 {
+	if n := len(s.rules.Load().heavy); n != 0 {
 		t.Errorf("%d places were not given back", n)
 	}
-	for range cap(s.engines.heavy) {
-		s.engines.heavy <- struct{}{}
+	for range cap(s.rules.Load().heavy) {
+		s.rules.Load().heavy <- struct{}{}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.engines.enter(ctx); err == nil {
+	if _, err := s.rules.Load().enter(ctx); err == nil {
 		t.Error("one more than there are places got in")
 	}
 }

@@ -63,20 +63,25 @@ func Play(e *waf.Engine, r *Request) Outcome {
 		o.Status, o.Refused = it.Status, true
 	}
 	tx.ProcessLogging()
+	o.Rules, o.Log = Log(tx.MatchedRules())
+	return o
+}
+
+// Log lists the rules of a transaction that log, and what they say.
+func Log(matched []waf.MatchedRule) (rules []int, text string) {
 	var log strings.Builder
-	for _, m := range tx.MatchedRules() {
+	for _, m := range matched {
 		if !m.Rule.Log {
 			continue
 		}
-		o.Rules = append(o.Rules, m.Rule.ID)
+		rules = append(rules, m.Rule.ID)
 		fmt.Fprintf(&log, "[id \"%d\"] [msg %q] [data %q]", m.Rule.ID, m.Message, m.Data)
 		for _, tag := range m.Rule.Tags {
 			fmt.Fprintf(&log, " [tag %q]", tag)
 		}
 		log.WriteByte('\n')
 	}
-	o.Log = log.String()
-	return o
+	return rules, log.String()
 }
 
 func run(tx *waf.Transaction, r *Request) *waf.Interruption {
