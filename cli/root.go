@@ -72,6 +72,7 @@ var commands = []func() *cobra.Command{
 	newAccept,
 	newPurge,
 	newExplain,
+	newWAF,
 	newDoctor,
 	newValidate,
 	newConfig,

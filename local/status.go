@@ -24,7 +24,7 @@ func (h *hub) status() Status {
 		lost += l.Lost()
 	}
 	h.mu.Unlock()
-	s := Status{Site: h.Plan.Site(), State: state, Since: h.began, Enforced: "full", Plan: PlanID(h.Plan), Notes: slices.Clone(h.Plan.Notes)}
+	s := Status{Site: h.Plan.Site(), State: state, Since: h.began, Enforced: "full", Plan: PlanID(h.current()), Notes: slices.Clone(h.Plan.Notes)}
 	if h.Skip != 0 {
 		s.Enforced = "weak: without " + h.Skip.String()
 	}

@@ -26,6 +26,7 @@ type Edge struct {
 	secret   atomic.Pointer[[]string]
 	rules    atomic.Pointer[engines]               // nil: the WAF is off
 	observe  func(*proxy.Record, *waf.Transaction) // sees every transaction before it is closed; nil: nobody does
+	recorder *recorder                             // nil: nobody keeps good requests
 	cache    *cache.Cache
 	uncached []string
 	cookies  []string
@@ -121,19 +122,26 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	plain := cleanPath(r.URL.Path)
+	var good *Recorded
 	if rules := e.rules.Load(); rules != nil && !perimeter.Down("edge/waf") {
 		rec.Profile = f.String()
-		done, err := e.inspect(rules, r, rec, f, plain)
+		hasBody := r.Body != nil && r.Body != http.NoBody
+		seen, done, err := e.inspect(rules, r, rec, f, plain)
 		defer done()
 		if err != nil {
 			return err
 		}
+		good = e.recorder.candidate(r, rec, rules.p.Edge.WAF.Record, seen, hasBody)
 	}
 	isAdmin := e.p.Balancer.Admins.Has(viewer)
 	if !isAdmin {
 		e.forwardCookies(r)
 	}
-	return e.answer(w, r, rec, isAdmin, plain)
+	err := e.answer(w, r, rec, isAdmin, plain)
+	if err == nil {
+		e.recorder.good(good, max(rec.Status, http.StatusOK))
+	}
+	return err
 }
 
 // form refuses what no app needs and what two readers could read differently.

@@ -13,13 +13,13 @@ import (
 )
 
 // inspect has the rules judge a request, header first and then body. The body is
-// read and put back; done releases what holds it and must be called when the
+// read and put back; seen is what the rules saw of it, and done releases what holds it and must be called when the
 // request has been served.
-func (e *Edge) inspect(rules *engines, r *http.Request, rec *proxy.Record, f profile, path string) (done func(), err error) {
+func (e *Edge) inspect(rules *engines, r *http.Request, rec *proxy.Record, f profile, path string) (seen []byte, done func(), err error) {
 	done = func() {}
 	bounds := boundsOf(f)
 	if n := strings.Count(r.URL.RawQuery, "&"); n >= bounds.args && !perimeter.Down("edge/waf-args") {
-		return done, tooMany("query parameters", n+1, bounds.args)
+		return nil, done, tooMany("query parameters", n+1, bounds.args)
 	}
 	tx := rules.get(f).NewTransaction()
 	defer func() {
@@ -41,36 +41,36 @@ func (e *Edge) inspect(rules *engines, r *http.Request, rec *proxy.Record, f pro
 		tx.AddRequestHeader("Transfer-Encoding", v)
 	}
 	if tx.ProcessRequestHeaders() != nil {
-		return done, refusal(tx)
+		return nil, done, refusal(tx)
 	}
 	if r.Body != nil && r.Body != http.NoBody && !rules.skipsBody(r, f, path) {
-		seen, release, err := readBody(r, bounds)
-		done = release
+		var err error
+		seen, done, err = readBody(r, bounds)
 		if err != nil {
-			return done, err
+			return nil, done, err
 		}
 		if len(seen) > heavyBody {
 			leave, err := rules.enter(r.Context())
 			if err != nil {
-				return done, err
+				return nil, done, err
 			}
 			defer leave()
 		}
 		if it, _, err := tx.WriteRequestBody(seen); it != nil || err != nil {
-			return done, refusal(tx)
+			return nil, done, refusal(tx)
 		}
 	}
 	it, err := tx.ProcessRequestBody()
 	switch {
 	case it != nil:
-		return done, refusal(tx)
+		return nil, done, refusal(tx)
 	case err != nil:
-		return done, &proxy.Refusal{Status: http.StatusBadRequest, Control: "edge/waf", Reason: "the request's body could not be read", Detail: err.Error()}
+		return nil, done, &proxy.Refusal{Status: http.StatusBadRequest, Control: "edge/waf", Reason: "the request's body could not be read", Detail: err.Error()}
 	case tx.WouldInterrupt() != nil:
 		ref := refusal(tx)
 		rec.Refusal = &proxy.Refused{Control: ref.Control, Reason: ref.Reason, Detail: ref.Detail, Rules: ref.Rules, Logged: true, Score: ref.Score, Threshold: ref.Threshold}
 	}
-	return done, nil
+	return seen, done, nil
 }
 
 // skipsBody says whether the plan excepts the body of a request from inspection:
