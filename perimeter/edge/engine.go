@@ -272,6 +272,9 @@ func onPath(id int, path, action string) (string, error) {
 	if p, ok := strings.CutSuffix(path, "*"); ok {
 		op, plain = "@beginsWith", p
 	}
+	if path == "/" {
+		op, plain = "@rx", "^//?$" // normalizePath writes the root as two slashes
+	}
 	if !exclusionPath.MatchString(path) {
 		return "", fmt.Errorf("got path %q, want an absolute path, with * at its end at most", path)
 	}

@@ -33,6 +33,9 @@ func NewJudge(p *plan.Plan) *Judge {
 	return &Judge{p: &q, rules: newEngines(&q, nil)}
 }
 
+// Settings are the plan's rules.
+func (j *Judge) Settings() plan.WAF { return j.p.Edge.WAF }
+
 // Build compiles both profiles.
 func (j *Judge) Build() error {
 	if j.p.Edge.WAF.Off {

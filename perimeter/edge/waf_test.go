@@ -239,6 +239,14 @@ func TestUserExclusion(t *testing.T) {
 			t.Errorf("%s %s: got %d, want %d: %+v", c.method, c.uri, w.Code, c.want, s.log[len(s.log)-1].Refusal)
 		}
 	}
+	p = testPlan()
+	p.Edge.WAF.Exclusions = []plan.Exclusion{{Rule: 942100, Path: "/", Target: "ARGS:q"}, {Rule: 942100, Path: "/dir/", Target: "ARGS:q"}}
+	s = newSite(t, p)
+	for uri, want := range map[string]int{"/?q=" + sqli: 200, "/?r=" + sqli: 403, "/x?q=" + sqli: 403, "/dir/?q=" + sqli: 200, "/dir?q=" + sqli: 403, "/./?q=" + sqli: 200} {
+		if w := s.ask(visitor, "GET", uri, ""); w.Code != want {
+			t.Errorf("%s: got %d, want %d", uri, w.Code, want)
+		}
+	}
 	for _, x := range []plan.Exclusion{{Rule: 100000, Path: "/"}, {Rule: 942100, Path: "x"}, {Rule: 942100, Path: "/a\" \n"}, {Rule: 942100, Path: "/", Target: "ARGS;x"}, {Rule: 942100, Path: "/*a"}} {
 		if _, err := exclusion(0, x); err == nil {
 			t.Errorf("%+v: want an error", x)

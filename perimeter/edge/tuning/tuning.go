@@ -6,7 +6,9 @@ package tuning
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -14,6 +16,7 @@ import (
 
 	"github.com/ringwall/ringwall/perimeter/edge"
 	"github.com/ringwall/ringwall/plan"
+	"github.com/ringwall/ringwall/waf"
 	"github.com/ringwall/ringwall/waf/ftw"
 )
 
@@ -75,6 +78,7 @@ func Compare(ctx context.Context, before, after *edge.Judge, cases []Case) (*Rad
 			return nil, err
 		}
 	}
+	excludes := onlyExcludes(before.Settings(), after.Settings())
 	was, is := make([]edge.Ruling, len(cases)), make([]edge.Ruling, len(cases))
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -87,7 +91,9 @@ func Compare(ctx context.Context, before, after *edge.Judge, cases []Case) (*Rad
 				}
 				c := &cases[i]
 				was[i] = before.Judge(&c.Request, c.Admin)
-				is[i] = after.Judge(&c.Request, c.Admin)
+				if is[i] = was[i]; excludes == nil || matches(&was[i], excludes) {
+					is[i] = after.Judge(&c.Request, c.Admin)
+				}
 			}
 		})
 	}
@@ -110,6 +116,29 @@ func Compare(ctx context.Context, before, after *edge.Judge, cases []Case) (*Rad
 		}
 	}
 	return r, nil
+}
+
+// onlyExcludes are the rules that a change leaves out somewhere, when that is all
+// that it does; nil: it does more. Leaving a rule out changes nothing for a
+// request that the rule does not match.
+func onlyExcludes(before, after plan.WAF) []int {
+	n := len(before.Exclusions)
+	if n >= len(after.Exclusions) || !slices.Equal(before.Exclusions, after.Exclusions[:n]) {
+		return nil
+	}
+	var out []int
+	for _, x := range after.Exclusions[n:] {
+		out = append(out, x.Rule)
+	}
+	before.Exclusions, after.Exclusions = nil, nil
+	if !reflect.DeepEqual(before, after) {
+		return nil
+	}
+	return out
+}
+
+func matches(r *edge.Ruling, ids []int) bool {
+	return slices.ContainsFunc(r.Matched, func(m waf.MatchedRule) bool { return slices.Contains(ids, m.Rule.ID) })
 }
 
 // Probes are the attacks of the rules' probes, as a visitor sends them.
