@@ -6,7 +6,7 @@ TESTS ?= ./...
 BUILD  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'
 MUTATE = $(GO) test -tags walldown -count=1 -timeout 20m -run '^TestMutations' -v
 
-.PHONY: help up wordpress node-red setup go build board cross test test-short race lint vuln check-fmt probe-mutations check-mutations verify-aws fuzz bench clean
+.PHONY: help up wordpress node-red setup go build board cross test test-short race lint vuln check-fmt probe-mutations check-mutations verify-aws fuzz waf-differential bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-16s %s\n' "$$t" "$$d"; done
@@ -81,6 +81,9 @@ check-mutations: go ## break every promise of the templates in turn: each check 
 
 fuzz: go ## run the fuzz targets: FUZZTIME=20s FUZZMAX=10
 	@GO=$(GO) scripts/fuzz
+
+waf-differential: go ## compare the rule engine with Coraza on 100,000 requests: WAF_REQUESTS, WAF_SEED
+	WAF_REQUESTS=$${WAF_REQUESTS:-100000} $(GO) test -count=1 -timeout 3h -run '^Test(Stages|Generated|Regression)$$' -v ./waf/difftest
 
 bench: go ## measure, side by side with the peers: BENCH='-write cpu'
 	$(GO) run ./bench $(BENCH)

@@ -31,10 +31,10 @@ default: dev
 environments: {%s}
 `
 
-// A spent is what a process took.
-type spent struct{ wall, cpu time.Duration }
+// A spentOn is what a process took.
+type spentOn struct{ wall, cpu time.Duration }
 
-func timed(cmd *exec.Cmd, fine ...int) (spent, error) {
+func timed(cmd *exec.Cmd, fine ...int) (spentOn, error) {
 	var said strings.Builder
 	cmd.Stderr = &said
 	began := time.Now()
@@ -49,12 +49,12 @@ func timed(cmd *exec.Cmd, fine ...int) (spent, error) {
 		}
 	}
 	if err != nil {
-		return spent{}, fmt.Errorf("running %s: %w: %.500s", strings.Join(cmd.Args, " "), err, said.String())
+		return spentOn{}, fmt.Errorf("running %s: %w: %.500s", strings.Join(cmd.Args, " "), err, said.String())
 	}
-	return spent{wall, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}, nil
+	return spentOn{wall, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}, nil
 }
 
-func medians(all []spent) (wall, cpu time.Duration) {
+func medians(all []spentOn) (wall, cpu time.Duration) {
 	var w, c []time.Duration
 	for _, s := range all {
 		w, c = append(w, s.wall), append(c, s.cpu)
@@ -89,24 +89,24 @@ func runAWS(ctx context.Context, s *settings) (*report, error) {
 	kinds := []struct {
 		name  string
 		every int // one round in so many
-		run   func() (spent, error)
+		run   func() (spentOn, error)
 	}{
-		{"ringwall version", 1, func() (spent, error) { return timed(ours("version")) }},
-		{fmt.Sprintf("ringwall synth, %d resources", resources), 1, func() (spent, error) { return timed(ours("synth", "--out", out)) }},
-		{"ringwall check of the templates", 1, func() (spent, error) { return timed(ours("check", out), 1, 3) }},
+		{"ringwall version", 1, func() (spentOn, error) { return timed(ours("version")) }},
+		{fmt.Sprintf("ringwall synth, %d resources", resources), 1, func() (spentOn, error) { return timed(ours("synth", "--out", out)) }},
+		{"ringwall check of the templates", 1, func() (spentOn, error) { return timed(ours("check", out), 1, 3) }},
 		{"cfn-lint of the templates", 4, nil},
 		{"cdk-nag of the templates", 4, nil},
-		{"10 sites synthesized and checked", 2, func() (spent, error) { return s.manySites(ctx, dir, 10) }},
-		{"100 sites synthesized and checked", 2, func() (spent, error) { return s.manySites(ctx, dir, 100) }},
+		{"10 sites synthesized and checked", 2, func() (spentOn, error) { return s.manySites(ctx, dir, 10) }},
+		{"100 sites synthesized and checked", 2, func() (spentOn, error) { return s.manySites(ctx, dir, 100) }},
 	}
 	tools, err := awstools.Find()
 	if err != nil {
 		r.verdict = append(r.verdict, err.Error())
 	} else {
-		kinds[3].run = func() (spent, error) { return timed(lint(ctx, tools, files)) }
-		kinds[4].run = func() (spent, error) { return timed(nag(ctx, tools, files)) }
+		kinds[3].run = func() (spentOn, error) { return timed(lint(ctx, tools, files)) }
+		kinds[4].run = func() (spentOn, error) { return timed(nag(ctx, tools, files)) }
 	}
-	took := make([][]spent, len(kinds))
+	took := make([][]spentOn, len(kinds))
 	for round := range s.rounds {
 		for i, k := range kinds {
 			if k.run == nil || round%k.every != 0 {
@@ -137,15 +137,6 @@ func runAWS(ctx context.Context, s *settings) (*report, error) {
 		r.verdict = append(r.verdict, atLeast("check against cfn-lint plus cdk-nag", (wall[3]+wall[4]).Seconds()/wall[2].Seconds(), 20, " times faster"))
 	}
 	return r, nil
-}
-
-// atLeast words a target that is met by more.
-func atLeast(what string, got, want float64, unit string) string {
-	word := "met"
-	if got < want {
-		word = "NOT MET"
-	}
-	return fmt.Sprintf("%s: %.4g%s, target %.4g or more: %s", what, got, unit, want, word)
 }
 
 // count reads the templates of a directory.
@@ -186,7 +177,7 @@ func nag(ctx context.Context, tools *awstools.Tools, files []string) *exec.Cmd {
 
 // manySites runs this program in the role that synthesizes and checks every site of
 // a file.
-func (s *settings) manySites(ctx context.Context, dir string, n int) (spent, error) {
+func (s *settings) manySites(ctx context.Context, dir string, n int) (spentOn, error) {
 	var envs []string
 	for i := range n {
 		envs = append(envs, fmt.Sprintf("e%d: {vpc: {cidr: 10.%d.0.0/16}}", i, i))
@@ -194,7 +185,7 @@ func (s *settings) manySites(ctx context.Context, dir string, n int) (spent, err
 	conf := filepath.Join(dir, fmt.Sprintf("sites-%d.yaml", n))
 	text := strings.Replace(fmt.Sprintf(awsSite, strings.Join(envs, ", ")), "default: dev\n", "", 1)
 	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
-		return spent{}, err
+		return spentOn{}, err
 	}
 	return timed(exec.CommandContext(ctx, s.self, "@sites", conf))
 }

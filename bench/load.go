@@ -19,9 +19,12 @@ import (
 // written-out requests as fast as they are answered.
 type load struct {
 	addr  string
-	tls   *tls.Config
+	tls   *tls.Config // nil for plain HTTP
 	conns []*loadConn
 	next  atomic.Int64
+
+	mu    sync.Mutex
+	times *[]time.Duration // of each answer, if they are wanted
 }
 
 type loadConn struct {
@@ -40,6 +43,17 @@ type tally struct {
 // openLoad connects n times and sends one request on each connection, so that
 // handshakes are not measured.
 func openLoad(addr string, n int, warm []byte) (*load, error) {
+	t := clientTLS()
+	t.NextProtos = []string{"http/1.1"}
+	return openLoadOver(t, addr, n, warm)
+}
+
+// openPlain is openLoad without TLS.
+func openPlain(addr string, n int, warm []byte) (*load, error) {
+	return openLoadOver(nil, addr, n, warm)
+}
+
+func openLoadOver(t *tls.Config, addr string, n int, warm []byte) (*load, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
@@ -47,8 +61,7 @@ func openLoad(addr string, n int, warm []byte) (*load, error) {
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
 		return nil, fmt.Errorf("putting load on %s: want a loopback address", addr)
 	}
-	l := &load{addr: addr, tls: clientTLS()}
-	l.tls.NextProtos = []string{"http/1.1"}
+	l := &load{addr: addr, tls: t}
 	for range n {
 		c := &loadConn{l: l}
 		l.conns = append(l.conns, c)
@@ -80,7 +93,9 @@ func (c *loadConn) do(req []byte) (status int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		c.c = tls.Client(raw, c.l.tls)
+		if c.c = raw; c.l.tls != nil {
+			c.c = tls.Client(raw, c.l.tls)
+		}
 		c.r = bufio.NewReaderSize(c.c, 32<<10)
 	}
 	_ = c.c.SetDeadline(time.Now().Add(time.Minute))
@@ -110,6 +125,14 @@ func (l *load) run(ctx context.Context, requests [][]byte, n int64, pace time.Du
 	errs := make(chan error, len(l.conns))
 	for _, c := range l.conns {
 		wg.Go(func() {
+			var times []time.Duration
+			defer func() {
+				if l.times != nil {
+					l.mu.Lock()
+					defer l.mu.Unlock()
+					*l.times = append(*l.times, times...)
+				}
+			}()
 			for ctx.Err() == nil && (n == 0 || left.Add(-1) >= 0) {
 				start := time.Now()
 				req := requests[int(l.next.Add(1))%len(requests)]
@@ -119,6 +142,9 @@ func (l *load) run(ctx context.Context, requests [][]byte, n int64, pace time.Du
 					return
 				}
 				done.Add(1)
+				if l.times != nil {
+					times = append(times, time.Since(start))
+				}
 				if status < 200 || status > 299 {
 					other.Add(1)
 				}

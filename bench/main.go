@@ -17,12 +17,14 @@ import (
 	"time"
 )
 
-const usage = `usage: go run ./bench [flags] [up|cpu|memory|waf|aws|all]...
+const usage = `usage: go run ./bench [flags] [up|cpu|memory|waf|engine|alone|aws|all]...
 
   up      time until a built site answers, and the sandboxes' part of it
   cpu     processor time of a request through all walls, against two bare hops
   memory  memory of all Ringwall processes under load
   waf     requests and processor time next to nginx with ModSecurity
+  engine  the rule engine in a bare proxy, next to Coraza and ModSecurity with the same rules
+  alone   the rule engine by itself: loading, memory, large bodies, two processors
   aws     synth and check of templates, next to cfn-lint and cdk-nag
 
 flags:
@@ -33,7 +35,7 @@ type settings struct {
 	rounds  int
 	n       int           // requests of one round in cpu
 	load    time.Duration // of memory
-	slice   time.Duration // of one kind and server in a round of waf
+	slice   time.Duration // of one kind and server in a round of waf and engine
 	conns   int
 	smoke   bool
 	dir     string // for everything that is made
@@ -67,6 +69,8 @@ func init() {
 		{"cpu", "Processor time of a request", runCPU},
 		{"memory", "Memory", runMemory},
 		{"waf", "Next to nginx with ModSecurity", runWAF},
+		{"engine", "The rule engine next to its peers", runEngine},
+		{"alone", "The rule engine alone", runAlone},
 		{"aws", "Templates for AWS", runAWS},
 	}
 }

@@ -55,18 +55,28 @@ http {
 }
 `
 
-// startNginx writes a configuration and starts nginx in front of an app.
-func startNginx(s *settings, app string) (*nginx, error) {
+const nginxModule = "/usr/lib/nginx/modules/ngx_http_modsecurity_module.so"
+
+// findNginx says where nginx is, if its ModSecurity is there as well.
+func findNginx() (string, error) {
 	bin, err := exec.LookPath("nginx")
 	if err != nil {
 		if _, err := os.Stat("/usr/sbin/nginx"); err != nil {
-			return nil, errors.New("finding nginx: it is not installed; run: make setup SET=bench")
+			return "", errors.New("finding nginx: it is not installed; run: make setup SET=bench")
 		}
 		bin = "/usr/sbin/nginx"
 	}
-	const module = "/usr/lib/nginx/modules/ngx_http_modsecurity_module.so"
-	if _, err := os.Stat(module); err != nil {
-		return nil, fmt.Errorf("finding nginx's ModSecurity: %w; run: make setup SET=bench", err)
+	if _, err := os.Stat(nginxModule); err != nil {
+		return "", fmt.Errorf("finding nginx's ModSecurity: %w; run: make setup SET=bench", err)
+	}
+	return bin, nil
+}
+
+// startNginx writes a configuration and starts nginx in front of an app.
+func startNginx(s *settings, app string) (*nginx, error) {
+	bin, err := findNginx()
+	if err != nil {
+		return nil, err
 	}
 	n := &nginx{dir: filepath.Join(s.dir, "nginx")}
 	if err := os.MkdirAll(filepath.Join(n.dir, "tmp"), 0o777); err != nil {
@@ -83,31 +93,44 @@ func startNginx(s *settings, app string) (*nginx, error) {
 	if err != nil {
 		return nil, err
 	}
-	rules, err := modsecurityRules(n.dir)
+	rules, err := modsecurityRules(n.dir, "Include /etc/modsecurity/crs/crs-setup.conf\nInclude /usr/share/modsecurity-crs/rules/*.conf\n")
 	if err != nil {
 		return nil, err
 	}
-	conf := fmt.Sprintf(nginxConf, "load_module "+module+";", n.addr, app, rules, runtime.NumCPU(), cmp.Or(map[bool]string{true: "www-data"}[os.Getuid() == 0], "nobody"))
+	conf := fmt.Sprintf(nginxConf, "load_module "+nginxModule+";", n.addr, app, rules, runtime.NumCPU(), nginxUser())
+	return n, n.start(bin, conf, map[string][]byte{"cert.pem": cert, "key.pem": key})
+}
+
+func nginxUser() string {
+	return cmp.Or(map[bool]string{true: "www-data"}[os.Getuid() == 0], "nobody")
+}
+
+// start writes a configuration, with the files it names, and runs nginx with it.
+func (n *nginx) start(bin, conf string, files map[string][]byte) error {
 	if os.Getuid() != 0 {
 		conf = strings.Replace(conf, "user nobody;\n", "", 1)
 	}
-	for name, b := range map[string][]byte{"nginx.conf": []byte(conf), "cert.pem": cert, "key.pem": key} {
+	if err := os.WriteFile(filepath.Join(n.dir, "nginx.conf"), []byte(conf), 0o600); err != nil {
+		return err
+	}
+	for name, b := range files {
 		if err := os.WriteFile(filepath.Join(n.dir, name), b, 0o600); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	n.cmd = exec.Command(bin, "-p", n.dir, "-c", filepath.Join(n.dir, "nginx.conf"), "-e", filepath.Join(n.dir, "error.log"))
 	n.cmd.Stderr = os.Stderr
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := n.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting nginx: %w", err)
+		return fmt.Errorf("starting nginx: %w", err)
 	}
-	return n, nil
+	return nil
 }
 
-// modsecurityRules are the packages' own files with what blocks switched on:
-// responses are not inspected and there is no audit log, as with us.
-func modsecurityRules(dir string) (string, error) {
+// modsecurityRules are ModSecurity's recommended settings with what blocks
+// switched on, and rules: responses are not inspected and there is no audit log,
+// as with us.
+func modsecurityRules(dir, include string) (string, error) {
 	b, err := os.ReadFile("/etc/nginx/modsecurity.conf")
 	if err != nil {
 		return "", fmt.Errorf("reading ModSecurity's recommended configuration: %w; run: make setup SET=bench", err)
@@ -117,7 +140,7 @@ func modsecurityRules(dir string) (string, error) {
 		{"SecUnicodeMapFile", "/etc/nginx/unicode.mapping 20127"}, {"SecStatusEngine", "Off"}} {
 		text = regexp.MustCompile(`(?m)^`+x.key+` .*$`).ReplaceAllString(text, x.key+" "+x.value)
 	}
-	text += "\nInclude /etc/modsecurity/crs/crs-setup.conf\nInclude /usr/share/modsecurity-crs/rules/*.conf\n"
+	text += "\n" + include
 	name := filepath.Join(dir, "modsecurity.conf")
 	return name, os.WriteFile(name, []byte(text), 0o644)
 }

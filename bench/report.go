@@ -34,6 +34,24 @@ func met(what string, got, want float64, unit string) string {
 	return fmt.Sprintf("%s: %.4g%s, target %.4g%s or less: %s", what, got, unit, want, unit, word)
 }
 
+// atLeast words a target that is a lower bound.
+func atLeast(what string, got, want float64, unit string) string {
+	word := "met"
+	if got < want {
+		word = "NOT MET"
+	}
+	return fmt.Sprintf("%s: %.4g%s, target %.4g%s or more: %s", what, got, unit, want, unit, word)
+}
+
+// quantile is the value that the part q of all values do not exceed.
+func quantile(v []time.Duration, q float64) time.Duration {
+	if len(v) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(v))
+	return s[min(len(s)-1, int(q*float64(len(s))))]
+}
+
 // print writes a report as Markdown, which is also how a terminal shows it.
 func (r *report) print(w io.Writer) {
 	fmt.Fprintf(w, "\n## %s\n\n", r.title)
@@ -144,5 +162,6 @@ func firstLine(name string, args ...string) string {
 	return l
 }
 
-func ms(d time.Duration) string { return fmt.Sprintf("%.0f ms", d.Seconds()*1e3) }
-func us(d time.Duration) string { return fmt.Sprintf("%.0f µs", d.Seconds()*1e6) }
+func ms(d time.Duration) string     { return fmt.Sprintf("%.0f ms", d.Seconds()*1e3) }
+func tenths(d time.Duration) string { return fmt.Sprintf("%.1f ms", d.Seconds()*1e3) }
+func us(d time.Duration) string     { return fmt.Sprintf("%.0f µs", d.Seconds()*1e6) }

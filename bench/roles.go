@@ -29,10 +29,11 @@ import (
 
 // Roles of this program when it is executed again.
 var roles = map[string]func() error{
-	"@app":   runApp,
-	"@bare":  runBare,
-	"@hop":   runHop,
-	"@sites": runSites,
+	"@app":    runApp,
+	"@bare":   runBare,
+	"@hop":    runHop,
+	"@engine": runEngineAlone,
+	"@sites":  runSites,
 }
 
 // runApp is the app behind every server that is measured: pages of two sizes,
@@ -79,6 +80,7 @@ type bareHop struct {
 	Listen, Target string
 	Cert, Key      string // PEM; with them the listener is descriptor 3
 	Pool           bool   // answers are copied through kept buffers
+	Rules          string // what judges requests: "", "coraza" or "ringwall"
 }
 
 // runHop is a reverse proxy as a Go programmer writes one: the standard
@@ -100,7 +102,11 @@ func runHop() error {
 	if h.Pool {
 		rp.BufferPool = &bufs{}
 	}
-	srv := &http.Server{ErrorLog: rp.ErrorLog, Handler: rp}
+	handler, err := judged(rp, h.Rules)
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{ErrorLog: rp.ErrorLog, Handler: handler}
 	endWithStdin()
 	if h.Cert == "" {
 		l, err := net.Listen("tcp", h.Listen)

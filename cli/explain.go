@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,8 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringwall/ringwall/internal/cis"
-	"github.com/ringwall/ringwall/internal/proxy"
-	"github.com/ringwall/ringwall/local"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/perimeter/all"
 	"github.com/ringwall/ringwall/plan"
@@ -70,7 +67,11 @@ func newExplain() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return explainRequest(out, p, topic)
+				e, err := findRefusal(p, topic)
+				if err == nil {
+					explainRequest(out, p, e)
+				}
+				return err
 			default:
 				return explainWall(out, topic)
 			}
@@ -164,72 +165,4 @@ func explainWall(out io.Writer, topic string) error {
 		err = fmt.Errorf("%w; did you mean %q?", err, near)
 	}
 	return usage(fmt.Errorf("%w (ringwall explain list shows perimeters and controls)", err))
-}
-
-// explainRequest finds a refusal in the site's logs and says all that is known.
-func explainRequest(out io.Writer, p *plan.Plan, id string) error {
-	s := local.StateOf(p.Dir(), p.Site())
-	var found *proxy.Event
-	for _, name := range []string{s.Refusals() + ".1", s.Refusals()} {
-		f, err := os.Open(name)
-		if err != nil {
-			continue
-		}
-		dec := json.NewDecoder(f)
-		for {
-			var e proxy.Event
-			if dec.Decode(&e) != nil {
-				break
-			}
-			if e.ID == id && e.Refusal != nil {
-				found = &e
-			}
-		}
-		f.Close()
-	}
-	if found == nil {
-		return fmt.Errorf("looking for request %s in %s: it is not there; the log keeps the latest refusals only, and a request that was let through is in: ringwall logs access", id, s.Refusals())
-	}
-	e := found
-	fmt.Fprintf(out, "%s %s%s from %s at %s\n\n", e.Method, e.Host, e.URL, e.Viewer, e.Time.Format("2006-01-02 15:04:05 MST"))
-	where := ""
-	if e.Instance != "" {
-		where = " of " + e.Instance
-	}
-	fmt.Fprintf(out, "refused with %d by %s%s: %s\n", e.Status, e.Refusal.Control, where, e.Refusal.Reason)
-	if e.Refusal.Detail != "" {
-		fmt.Fprintf(out, "%s\n", e.Refusal.Detail)
-	}
-	for _, p := range all.Perimeters {
-		for _, x := range p.Controls {
-			if x.ID == e.Refusal.Control {
-				fmt.Fprintf(out, "promise: %s\n", x.Doc)
-			}
-		}
-	}
-	for _, r := range e.Refusal.Rules {
-		fmt.Fprintf(out, "\nrule %d: %s\n  in %s: %s\n", r.ID, r.Message, r.Target, r.Value)
-	}
-	if len(e.Refusal.Rules) > 0 {
-		fmt.Fprintf(out, "\nIf this request is a good one, the narrowest exclusion in %s is:\n\n%s", p.File, exclusion(e))
-	}
-	return nil
-}
-
-// exclusion is the part of ringwall.yaml that lets exactly this shape of request
-// through: this path, these rules, these parts of the request.
-func exclusion(e *proxy.Event) string {
-	path, _, _ := strings.Cut(e.URL, "?")
-	var b strings.Builder
-	b.WriteString("waf:\n  exclusions:\n")
-	seen := map[string]bool{}
-	for _, r := range e.Refusal.Rules {
-		key := fmt.Sprint(r.ID, r.Target)
-		if seen[key] || r.Target == "" || strings.HasPrefix(r.Target, "TX:") {
-			continue
-		}
-		seen[key] = true
-		fmt.Fprintf(&b, "    - rule: %d\n      path: %s\n      target: %q\n      reason: say here why it is good\n", r.ID, strconv.Quote(path), r.Target)
-	}
-	return b.String()
 }

@@ -77,6 +77,7 @@ var commands = []func() *cobra.Command{
 	newAccept,
 	newPurge,
 	newExplain,
+	newWAF,
 	newDoctor,
 	newValidate,
 	newConfig,

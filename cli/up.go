@@ -40,6 +40,9 @@ deleted only with --yes; without it nothing is touched and the exit code is 4.`,
 			if err != nil {
 				return err
 			}
+			if err := rulesOf(p); err != nil {
+				return err
+			}
 			if detach {
 				return upDetached(c, p, os.Args[1:])
 			}

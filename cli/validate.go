@@ -38,6 +38,9 @@ Nothing is started. Exit codes: 0 the configuration is right, 2 it is not.`,
 				if err != nil {
 					return err
 				}
+				if err := rulesOf(p); err != nil {
+					return err
+				}
 				fmt.Fprintf(c.OutOrStdout(), "%s: valid, %d flows\n", p.Site(), len(p.Flows))
 				for _, n := range p.Notes {
 					fmt.Fprintf(c.ErrOrStderr(), "note: %s: %s\n", p.Site(), n)

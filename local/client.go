@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -101,7 +102,12 @@ func Connect(s State) *Client {
 
 // call asks the site and reads its answer into v, which may be nil.
 func (c *Client) call(ctx context.Context, method, path string, v any) error {
-	r, err := http.NewRequestWithContext(ctx, method, "http://site"+path, nil)
+	return c.send(ctx, method, path, nil, v)
+}
+
+// send is call with a body.
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader, v any) error {
+	r, err := http.NewRequestWithContext(ctx, method, "http://site"+path, body)
 	if err != nil {
 		return err
 	}
@@ -276,6 +282,20 @@ func (c *Client) Accept(ctx context.Context) (text string, err error) {
 // Purge forgets cached answers whose URL has a prefix; all of them when it is empty.
 func (c *Client) Purge(ctx context.Context, prefix string) error {
 	return c.call(ctx, "POST", "/purge?prefix="+url.QueryEscape(prefix), nil)
+}
+
+// Rules asks which rules are in force.
+func (c *Client) Rules(ctx context.Context) (w plan.WAF, err error) {
+	return w, c.call(ctx, "GET", "/rules", &w)
+}
+
+// Reload puts other rules in force. On an error the old ones go on.
+func (c *Client) Reload(ctx context.Context, w plan.WAF) (text string, err error) {
+	b, err := json.Marshal(w)
+	if err != nil {
+		return "", err
+	}
+	return text, c.send(ctx, "POST", "/rules", bytes.NewReader(b), &text)
 }
 
 // PlanID names what a plan says: two plans that say the same have the same one.

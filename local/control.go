@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/perimeter/people"
+	"github.com/ringwall/ringwall/plan"
 )
 
 // serveControl answers the site's owner on the control socket.
@@ -48,6 +51,14 @@ func (h *hub) serveControl(ctx context.Context, l *net.UnixListener) {
 	up("POST /purge", func(ctx context.Context, r *http.Request) (any, error) {
 		prefix := r.FormValue("prefix")
 		return nil, h.front.ask(ctx, order{Purge: &prefix})
+	})
+	up("GET /rules", func(context.Context, *http.Request) (any, error) { return h.current(h.plan).Edge.WAF, nil })
+	up("POST /rules", func(ctx context.Context, r *http.Request) (any, error) {
+		var w plan.WAF
+		if err := json.NewDecoder(io.LimitReader(r.Body, 16<<20)).Decode(&w); err != nil {
+			return nil, fmt.Errorf("reading the rules: %w", err)
+		}
+		return h.reload(ctx, w)
 	})
 	if perimeter.CanTakeDown {
 		up("POST /walls", func(ctx context.Context, r *http.Request) (any, error) {

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"net"
+
+	"github.com/ringwall/ringwall/plan"
 )
 
 // An order is what the hub tells the front. Fields that are not set change nothing.
@@ -18,6 +20,7 @@ type order struct {
 	Secrets  *[2]string   `json:"secrets,omitempty"` // the valid origin secrets: current, previous
 	Cert     *certificate `json:"cert,omitempty"`
 	Open     bool         `json:"open,omitempty"`  // begin to accept at the doors
+	Rules    *plan.WAF    `json:"rules,omitempty"` // what judges requests from now on
 	Purge    *string      `json:"purge,omitempty"` // cache entries whose URL has this prefix
 }
 

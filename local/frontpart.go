@@ -38,6 +38,7 @@ type front struct {
 	backends []backend
 	secrets  [2]string
 	cert     certificate
+	rules    *plan.WAF // put in force after the start; nil: the plan's
 	open     bool
 }
 
@@ -66,6 +67,11 @@ type frontConfig struct {
 
 func (h *hub) startFront(ctx context.Context) error {
 	began := time.Now()
+	if h.Plan.Edge.WAF.Record == 0 {
+		if err := h.forgetRecorded(); err != nil {
+			return err
+		}
+	}
 	f := &front{hub: h}
 	f.part = &supervise.Part{Name: "edge", Note: h.note, Again: termAgain, Start: f.start}
 	h.mu.Lock()
@@ -146,7 +152,7 @@ func (f *front) start() (supervise.Process, error) {
 	trials, proof := f.proof.take()
 	defer proof.Close()
 	f.mu.Lock()
-	cfg := frontConfig{Plan: h.Plan, Listeners: f.listeners, Secrets: f.secrets, Cert: f.cert,
+	cfg := frontConfig{Plan: withRules(h.Plan, f.rules), Listeners: f.listeners, Secrets: f.secrets, Cert: f.cert,
 		Backends: f.backends, Open: f.open, Down: h.Down, Trials: trials, Lent: h.net.Lent()}
 	f.link, f.state = l, frontState{}
 	f.mu.Unlock()
@@ -171,9 +177,14 @@ func (f *front) start() (supervise.Process, error) {
 		return nil, err
 	}
 	defer refusals.Close()
+	recorded, err := h.output(recordedLog)
+	if err != nil {
+		return nil, err
+	}
+	defer recorded.Close()
 	s := sandbox.Spec{
 		Name: "edge", Args: []string{host.Binary, "@front"}, Env: childEnv, Stdout: out, Stderr: out, Skip: h.Skip, Cgroup: h.cgroup(),
-		Net: h.net.Host(plan.NodeEdge).File(), UID: h.uid("front"), Files: []*os.File{config, theirs, access, refusals},
+		Net: h.net.Host(plan.NodeEdge).File(), UID: h.uid("front"), Files: []*os.File{config, theirs, access, refusals, recorded},
 	}
 	for _, l := range f.listeners {
 		lf, err := l.l.File()

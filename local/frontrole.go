@@ -35,9 +35,10 @@ func runFront() error {
 	}
 	lf.Close()
 	access, refusals := newEventLog(inherited(1, "access"), logDelay), newEventLog(inherited(2, "refusals"), 0)
+	recorded := newEventLog(inherited(3, "recorded"), 0)
 	var listeners []net.Listener
 	for i := range cfg.Listeners {
-		f := inherited(3+i, "listener")
+		f := inherited(4+i, "listener")
 		l, err := net.FileListener(f)
 		if err != nil {
 			return fmt.Errorf("taking listener %s over: %w", cfg.Listeners[i].Addr, err)
@@ -63,6 +64,7 @@ func runFront() error {
 		return err
 	}
 	e.SetSecret(cfg.Secrets[0])
+	e.OnGood(func(r *edge.Recorded) { recorded.writeJSON(r) })
 	certs, err := edge.NewCerts([]byte(cfg.Cert.Chain), []byte(cfg.Cert.Key))
 	if err != nil {
 		return err
@@ -139,8 +141,8 @@ func (f *frontRole) obey() error {
 			}
 			f.link.send(w)
 		}
-		if o.Drain != "" {
-			go run() // it takes as long as the requests do
+		if o.Drain != "" || o.Rules != nil {
+			go run() // it takes as long as the requests do, or as building engines does
 		} else {
 			run()
 		}
@@ -165,6 +167,11 @@ func (f *frontRole) do(o order) error {
 			f.edge.Cache().PurgeAll()
 		} else {
 			f.edge.Cache().PurgePrefix(*o.Purge)
+		}
+	}
+	if o.Rules != nil {
+		if err := f.edge.SetRules(*o.Rules); err != nil {
+			return err
 		}
 	}
 	if o.Open {

@@ -83,6 +83,9 @@ func runHub() error {
 		h.public = append(h.public, l.(*net.TCPListener))
 	}
 	perimeter.SetDown(cfg.Down)
+	if err := h.takeRules(); err != nil {
+		return err
+	}
 	err = h.run(control.(*net.UnixListener))
 	if err != nil {
 		state := "failed"

@@ -4,8 +4,11 @@ package local
 
 import (
 	"bufio"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +21,13 @@ import (
 // maxLog is the size at which a log file becomes the previous one (.1).
 const maxLog = 32 << 20
 
+// The good requests that the edge keeps hold what visitors wrote: there are few
+// of them, and they are gone when recording is switched off.
+const (
+	recordedLog = "recorded.jsonl"
+	maxRecorded = 4 << 20
+)
+
 // A logFile is a log that keeps its last two files. Writing never fails for the
 // writer: a full disk must not stop a site.
 type logFile struct {
@@ -25,6 +35,7 @@ type logFile struct {
 	name string
 	f    *os.File
 	size int64
+	max  int64 // size at which it becomes the previous one
 	lost int64 // bytes that could not be written
 }
 
@@ -40,13 +51,17 @@ func openLog(name string) (*logFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &logFile{name: name, f: f, size: st.Size()}, nil
+	l := &logFile{name: name, f: f, size: st.Size(), max: maxLog}
+	if filepath.Base(name) == recordedLog {
+		l.max = maxRecorded
+	}
+	return l, nil
 }
 
 func (l *logFile) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.size+int64(len(b)) > maxLog {
+	if l.size+int64(len(b)) > l.max {
 		if os.Rename(l.name, l.name+".1") == nil {
 			if f, err := os.OpenFile(l.name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err == nil {
 				l.f.Close()
@@ -60,6 +75,18 @@ func (l *logFile) Write(b []byte) (int, error) {
 		l.lost += int64(len(b) - n)
 	}
 	return len(b), nil
+}
+
+// forget empties the log and removes the previous one.
+func (l *logFile) forget() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.size = 0
+	err := os.Remove(l.name + ".1")
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(l.f.Truncate(0), err)
 }
 
 // lastWords are the ends of logs, for the message of a start that failed; without
@@ -166,6 +193,18 @@ func (l *eventLog) write(e *proxy.Event) {
 		l.waiting = true
 		time.AfterFunc(l.delay, l.flush)
 	}
+}
+
+// writeJSON writes something else than an event, at once.
+func (l *eventLog) writeJSON(v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return // a log never stops its writer
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b = append(append(l.b, b...), '\n')
+	l.put()
 }
 
 // flush writes what waits. Who ends on purpose calls it last.

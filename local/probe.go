@@ -128,7 +128,7 @@ func (h *hub) serveProbe(w http.ResponseWriter, r *http.Request) {
 func (h *hub) probeFrom(ctx context.Context, v perimeter.Vantage, ids []string, emit func(perimeter.Result)) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	cfg := probeConfig{Plan: h.Plan, Controls: ids, URL: "https://" + h.Plan.Network.Host, Down: h.Down, Missing: h.Skip.Names(), Instances: map[string]netip.Addr{}}
+	cfg := probeConfig{Plan: h.current(h.Plan), Controls: ids, URL: "https://" + h.Plan.Network.Host, Down: h.Down, Missing: h.Skip.Names(), Instances: map[string]netip.Addr{}}
 	for _, b := range h.backends() {
 		cfg.Instances[b.Name] = b.Addr.Addr()
 	}

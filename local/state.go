@@ -48,6 +48,12 @@ func (s State) Control() string  { return s.path("control.sock") }
 // Refusals is the log with one JSON line per refused request.
 func (s State) Refusals() string { return filepath.Join(s.Logs(), "refusals.jsonl") }
 
+// Recorded is the log with one JSON line per good request that was kept.
+func (s State) Recorded() string { return filepath.Join(s.Logs(), recordedLog) }
+
+// reloaded is where the rules lie that were put in force after the start.
+func (s State) reloaded() string { return s.path("run", "rules.json") }
+
 // AdminFile is where the generated administrator's login lies.
 func (s State) AdminFile() string { return s.path("secrets", "admin.json") }
 

@@ -25,7 +25,7 @@ func (h *hub) status() Status {
 		lost += l.Lost()
 	}
 	h.mu.Unlock()
-	s := Status{Site: h.Plan.Site(), State: state, Since: h.began, Up: time.Since(h.began).Seconds(), Enforced: "full", Plan: PlanID(h.plan), Notes: slices.Clone(h.Plan.Notes)}
+	s := Status{Site: h.Plan.Site(), State: state, Since: h.began, Up: time.Since(h.began).Seconds(), Enforced: "full", Plan: PlanID(h.current(h.plan)), Notes: slices.Clone(h.Plan.Notes)}
 	if h.Skip != 0 {
 		s.Enforced = "weak: without " + h.Skip.String()
 	}

@@ -23,14 +23,26 @@ type WAF struct {
 	AdminPlugins   []string    // exclusion sets of the admin profile: wordpress, node-red
 	AdminBodySkips []string    // path prefixes whose body the admin profile does not inspect
 	Exclusions     []Exclusion // the user's own, both profiles
+	Rules          []RuleFile  // the user's own rules, both profiles, in order
+
+	DetectOnlyProfiles []string // profiles (public, admin) that only log
+	DetectOnlyPaths    []string // exact paths, or prefixes that end in *, where both profiles only log
+	Record             int      // how many good requests to keep for tuning, one per shape; 0: none
+}
+
+// A RuleFile is a file of rules in SecLang, read with the configuration: what
+// judges requests must not open the owner's files.
+type RuleFile struct {
+	File string // absolute path
+	Text string
 }
 
 // An Exclusion switches one rule off for one target on one path.
 type Exclusion struct {
-	Rule   int    // rule id
-	Path   string // exact path, or a prefix that ends in *
-	Target string // a variable such as ARGS:content; empty: the rule as a whole
-	Reason string
+	Rule   int    `json:"rule"`             // rule id
+	Path   string `json:"path"`             // exact path, or a prefix that ends in *
+	Target string `json:"target,omitempty"` // a variable such as ARGS:content; empty: the rule as a whole
+	Reason string `json:"reason"`
 }
 
 // Cache settings (RFC 9111). Nothing that depends on a cookie, an authorization

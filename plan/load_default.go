@@ -39,6 +39,7 @@ func (l *loader) defaults(d *draft) {
 		d.Webserver.Front = "index.php"
 		made("routes.front")
 	}
+	l.readRules(d)
 	l.databaseDefaults(d, made)
 	if len(l.problems) == 0 {
 		d.VPC = layVPC(d.VPC.CIDR, d.VPC.CIDR6)

@@ -271,8 +271,10 @@ func (l *loader) validateLimits(d *draft) {
 			l.problem(at, fmt.Sprintf("waf.exclusions[%d].reason", i), "an empty one", "why the rule is wrong here", "")
 		}
 	}
-	if d.Edge.WAF.Off || d.Edge.WAF.DetectOnly {
+	if w := d.Edge.WAF; w.Off || w.DetectOnly {
 		l.note("the WAF refuses nothing (waf.disabled or waf.detectOnly): every control that rests on it is unknown")
+	} else if len(w.DetectOnlyProfiles)+len(w.DetectOnlyPaths) > 0 {
+		l.note("the WAF only logs for a part of the requests (waf.detectOnlyProfiles, waf.detectOnlyPaths): ringwall waf report says what it would have refused")
 	}
 }
 

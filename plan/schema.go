@@ -28,6 +28,7 @@ type key struct {
 type draft struct {
 	Plan
 	command                 []string // of every tier that has none of its own
+	ruleFiles               []string // absolute paths
 	hosts                   []string
 	doorVisitor, doorOffice netip.AddrPort
 }
@@ -107,6 +108,10 @@ func edgeKeys() []key {
 		{name: "waf.adminPlugins", doc: "Exclusion sets of the administrators' profile.", ptr: func(d *draft) any { return &d.Edge.WAF.AdminPlugins }, enum: []string{PresetWordPress, PresetNodeRED}},
 		{name: "waf.adminBodySkips", doc: "Path prefixes whose bodies the administrators' profile does not inspect.", ptr: func(d *draft) any { return &d.Edge.WAF.AdminBodySkips }, test: isRooted, adds: true},
 		{name: "waf.exclusions", doc: "Rules that are switched off for one target on one path, each with its reason.", ptr: func(d *draft) any { return &d.Edge.WAF.Exclusions }},
+		{name: "waf.rules", doc: "Files with rules of your own in SecLang, ids from 1 to 99999; they run after the core rules of the same phase and before the sum of the scores is judged.", ptr: func(d *draft) any { return &d.ruleFiles }, path: true},
+		{name: "waf.detectOnlyProfiles", doc: "Profiles whose rules only log.", ptr: func(d *draft) any { return &d.Edge.WAF.DetectOnlyProfiles }, enum: []string{"public", "admin"}},
+		{name: "waf.detectOnlyPaths", doc: "Exact paths, or prefixes that end in *, where the rules only log.", ptr: func(d *draft) any { return &d.Edge.WAF.DetectOnlyPaths }, test: isRooted},
+		{name: "waf.record", doc: "How many good requests to keep, the latest of each method, path and set of parameters, to tune the rules with; 0 keeps none. Cookies, credentials and fields that sound like passwords are masked; everything else that visitors typed is kept.", ptr: func(d *draft) any { return &d.Edge.WAF.Record }, def: "0", min: 0, max: 10000},
 		{name: "cache.disabled", doc: "Store nothing.", ptr: func(d *draft) any { return &d.Edge.Cache.Off }, def: "false"},
 		{name: "cache.minTTL", doc: "The shortest time an answer that may be stored is kept.", ptr: func(d *draft) any { return &d.Edge.Cache.MinTTL }, def: "0s"},
 		{name: "cache.defaultTTL", doc: "How long an answer that says nothing of caching is kept.", ptr: func(d *draft) any { return &d.Edge.Cache.DefaultTTL }, def: "0s"},

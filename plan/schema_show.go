@@ -27,6 +27,9 @@ const hidden = "(hidden)"
 // documentation. Values of environment variables that look like secrets are hidden.
 func (p *Plan) Settings() []Setting {
 	d := &draft{Plan: *p, hosts: p.Network.Hosts}
+	for _, r := range p.Edge.WAF.Rules {
+		d.ruleFiles = append(d.ruleFiles, r.File)
+	}
 	for i, door := range p.Network.Doors {
 		if i == 0 && door.Viewer == p.Network.Visitor {
 			d.doorVisitor = door.Listen

@@ -46,6 +46,9 @@ type Refused struct {
 	Detail  string `json:"detail,omitempty"`
 	Rules   []Rule `json:"rules,omitempty"`
 	Logged  bool   `json:"detect_only,omitempty"` // the request passed: the WAF only logs
+
+	Score     int `json:"score,omitempty"`     // the sum of the rules' scores
+	Threshold int `json:"threshold,omitempty"` // from which sum on the WAF refuses
 }
 
 // AppendJSON appends the event as one JSON object without a line end. It writes
@@ -96,6 +99,17 @@ func (e *Event) AppendJSON(b []byte) []byte {
 			b = field(b, "target", rule.Target, true)
 			b = field(b, "value", rule.Value, true)
 			b = integer(b, "score", int64(rule.Score), true)
+			for j, also := range rule.Also {
+				if j == 0 {
+					b = append(b, `,"also":[`...)
+				} else {
+					b = append(b, ',')
+				}
+				b = appendString(b, also)
+			}
+			if len(rule.Also) > 0 {
+				b = append(b, ']')
+			}
 			b = append(b, '}')
 		}
 		if len(r.Rules) > 0 {
@@ -104,6 +118,8 @@ func (e *Event) AppendJSON(b []byte) []byte {
 		if r.Logged {
 			b = append(b, `,"detect_only":true`...)
 		}
+		b = integer(b, "score", int64(r.Score), false)
+		b = integer(b, "threshold", int64(r.Threshold), false)
 		b = append(b, '}')
 	}
 	return append(b, '}')

@@ -27,6 +27,8 @@ type Refusal struct {
 	Rules   []Rule // for the WAF: what matched
 	Detail  string // for the owner's log only; never secrets
 	Retry   int    // seconds, for Retry-After; 0: not sent
+
+	Score, Threshold int // for the WAF: the sum of the rules' scores, and from which sum on it refuses; 0: the sum did not decide
 }
 
 // A Rule is one WAF rule that matched.
@@ -36,6 +38,8 @@ type Rule struct {
 	Target  string `json:"target"` // the variable: ARGS:q
 	Value   string `json:"value"`  // what matched there, shortened, redacted
 	Score   int    `json:"score"`
+
+	Also []string `json:"also,omitempty"` // further variables in which it matched
 }
 
 func (r *Refusal) Error() string {

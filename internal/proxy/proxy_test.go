@@ -119,7 +119,7 @@ func TestReplyCountsAndHooks(t *testing.T) {
 func TestEventIsWhatEncodingJSONReads(t *testing.T) {
 	for _, e := range []Event{
 		{},
-		{Time: time.Date(2026, 11, 22, 3, 4, 5, 678, time.UTC), ID: "a\"b\\c\n\u2028<é\xff", RequestTime: -1, TargetTime: 0.000123, Status: 200, TargetStatus: 200, Received: 1 << 40, UserAgent: "x", Refusal: &Refused{Control: "edge/waf-sqli", Rules: []Rule{{ID: 1}, {ID: 2, Value: "\x00"}}, Logged: true}},
+		{Time: time.Date(2026, 11, 22, 3, 4, 5, 678, time.UTC), ID: "a\"b\\c\n\u2028<é\xff", RequestTime: -1, TargetTime: 0.000123, Status: 200, TargetStatus: 200, Received: 1 << 40, UserAgent: "x", Refusal: &Refused{Control: "edge/waf-sqli", Rules: []Rule{{ID: 1}, {ID: 2, Value: "\x00", Also: []string{"ARGS:a", "ARGS:\""}}}, Logged: true, Score: 10, Threshold: 5}},
 	} {
 		b := e.AppendJSON(nil)
 		if bytes.ContainsAny(b, "\n\r") {

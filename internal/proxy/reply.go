@@ -119,7 +119,7 @@ func fail(w *writer, r *http.Request, rec *Record, err error) {
 	rec.Class = class
 	if ref, ok := errors.AsType[*Refusal](err); ok {
 		rec.Action = "refuse"
-		rec.Refusal = &Refused{Control: ref.Control, Reason: ref.Reason, Detail: clip(ref.Detail, 512), Rules: ref.Rules}
+		rec.Refusal = &Refused{Control: ref.Control, Reason: ref.Reason, Detail: clip(ref.Detail, 512), Rules: ref.Rules, Score: ref.Score, Threshold: ref.Threshold}
 		if ref.Retry > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(ref.Retry))
 		}

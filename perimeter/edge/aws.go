@@ -23,7 +23,7 @@ func synth(p *plan.Plan, s *cfn.Stacks) error {
 	if err := e.functions(); err != nil {
 		return err
 	}
-	acl, err := waf(p, s, st)
+	acl, err := addWebACL(p, s, st)
 	if err != nil {
 		return err
 	}

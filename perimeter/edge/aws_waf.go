@@ -25,10 +25,10 @@ type webACL struct {
 	adminSets int // how many address sets the administrators have: one per family
 }
 
-// waf adds the web ACL. Its rules, in order: who may ask at all, how often, how much;
+// addWebACL adds the web ACL. Its rules, in order: who may ask at all, how often, how much;
 // AWS's groups; and what those counted of a visitor's body. Every rule refuses; none
 // only counts as a whole.
-func waf(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack) (*cfn.Handle, error) {
+func addWebACL(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack) (*cfn.Handle, error) {
 	w := &webACL{p: p, s: s, st: st}
 	if p.Edge.WAF.Off || p.Edge.WAF.DetectOnly {
 		s.Note(cfn.Note{Key: "waf", Why: "disabled and detectOnly are for this machine: on AWS the rules refuse"})

@@ -6,17 +6,18 @@ import (
 	"net/http"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	coreruleset "github.com/corazawaf/coraza-coreruleset/v4"
-	"github.com/corazawaf/coraza/v3"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ringwall/ringwall/internal/proxy"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
+	"github.com/ringwall/ringwall/waf"
 )
 
 // A profile is which of the two rule sets judges a request.
@@ -66,14 +67,23 @@ const (
 	heavyWait     = 10 * time.Second
 )
 
-// engines are the rule engines of a site.
+// threshold is the sum of scores from which a request is refused.
+const threshold = 5
+
+// Ids of the rules that we write.
+const (
+	exclusionID = 1000000
+	detectID    = 2000000
+)
+
+// engines are the rule engines of a site: what is swapped when its rules change.
 type engines struct {
-	p *plan.Plan
+	p     *plan.Plan
+	fixed [2]func() (*waf.Engine, error) // by profile; each is built once
+	heavy chan struct{}                  // holds one for each heavy body under inspection
 
 	mu    sync.Mutex
-	built map[string]coraza.WAF // by profile and by the walls that are down
-	fixed [2]coraza.WAF
-	heavy chan struct{} // holds one for each heavy body under inspection
+	built map[string]*waf.Engine // by profile and by the walls that are down
 }
 
 // enter waits until a heavy body may be inspected: they get half of the
@@ -89,27 +99,34 @@ func (e *engines) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-func newEngines(p *plan.Plan) (*engines, error) {
-	e := &engines{p: p, built: map[string]coraza.WAF{}, heavy: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
-	var wg sync.WaitGroup
-	var errs [2]error
-	for _, f := range []profile{public, admin} {
-		wg.Go(func() { e.fixed[f], errs[f] = build(p, f, nil) })
+// newEngines makes the engines of a plan. They are built when they are first
+// used; heavy, which may be nil, is that of the engines that they replace.
+func newEngines(p *plan.Plan, heavy chan struct{}) *engines {
+	if heavy == nil {
+		heavy = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	}
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
+	e := &engines{p: p, built: map[string]*waf.Engine{}, heavy: heavy}
+	for f := range e.fixed {
+		e.fixed[f] = sync.OnceValues(func() (*waf.Engine, error) { return build(p, profile(f), nil) })
 	}
-	return e, nil
+	return e
+}
+
+// buildAll builds both profiles, so that a rule that cannot be loaded is known.
+func (e *engines) buildAll() error {
+	var g errgroup.Group
+	for _, f := range e.fixed {
+		g.Go(func() error { _, err := f(); return err })
+	}
+	return g.Wait()
 }
 
 // get returns the engine of a profile. In a test build it leaves out the classes
-// whose walls are down.
-func (e *engines) get(f profile) coraza.WAF {
+// whose walls are down. It is called after buildAll, or build's error is known.
+func (e *engines) get(f profile) *waf.Engine {
+	w, _ := e.fixed[f]()
 	if !perimeter.CanTakeDown {
-		return e.fixed[f]
+		return w
 	}
 	var without []class
 	key := f.String()
@@ -120,31 +137,34 @@ func (e *engines) get(f profile) coraza.WAF {
 		}
 	}
 	if len(without) == 0 {
-		return e.fixed[f]
+		return w
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if w := e.built[key]; w != nil {
 		return w
 	}
-	w, err := build(e.p, f, without)
+	less, err := build(e.p, f, without)
 	if err != nil {
-		return e.fixed[f]
+		return w
 	}
-	e.built[key] = w
-	return w
+	e.built[key] = less
+	return less
 }
 
 // build compiles one profile. The core rule set's request rules are all in it,
 // whatever groups the plan names.
-func build(p *plan.Plan, f profile, without []class) (coraza.WAF, error) {
+func build(p *plan.Plan, f profile, without []class) (*waf.Engine, error) {
 	directives, err := directives(p, f, without)
 	if err != nil {
 		return nil, err
 	}
-	w, err := coraza.NewWAF(coraza.NewWAFConfig().WithRootFS(coreruleset.FS).WithDirectives(directives))
+	w, err := waf.Compile(ruleFiles(p), waf.Directives(directives))
 	if err != nil {
 		return nil, fmt.Errorf("building the %s rule profile: %w", f, err)
+	}
+	if err := ownIDs(p, w); err != nil {
+		return nil, err
 	}
 	return w, nil
 }
@@ -153,7 +173,7 @@ func directives(p *plan.Plan, f profile, without []class) (string, error) {
 	var b strings.Builder
 	b.WriteString("Include @coraza.conf-recommended\n")
 	mode := "On"
-	if p.Edge.WAF.DetectOnly {
+	if detects(p, f) {
 		mode = "DetectionOnly"
 	}
 	paranoia := min(max(p.Edge.WAF.Paranoia, 1), 4)
@@ -161,19 +181,22 @@ func directives(p *plan.Plan, f profile, without []class) (string, error) {
 	if f == admin {
 		methods += " PUT PATCH DELETE"
 	}
-	fmt.Fprintf(&b, `SecRuleEngine %s
+	settings := fmt.Sprintf(`SecRuleEngine %s
 SecRequestBodyAccess On
 SecRequestBodyLimit %d
-SecRequestBodyInMemoryLimit %d
+SecRequestBodyNoFilesLimit %d
 SecRequestBodyJsonDepthLimit %d
+SecArgumentsLimit %d
 SecResponseBodyAccess Off
 SecAuditEngine Off
-SecDefaultAction "phase:1,log,noauditlog,pass"
+`, mode, 4*adminInspect, 4*adminInspect, jsonDepth, boundsOf(f).args)
+	b.WriteString(settings)
+	fmt.Fprintf(&b, `SecDefaultAction "phase:1,log,noauditlog,pass"
 SecDefaultAction "phase:2,log,noauditlog,pass"
 SecAction "id:900000,phase:1,pass,t:none,nolog,setvar:tx.crs_setup_version=4250,setvar:tx.blocking_paranoia_level=%d,setvar:tx.detection_paranoia_level=%d"
-SecAction "id:900110,phase:1,pass,t:none,nolog,setvar:tx.inbound_anomaly_score_threshold=5,setvar:tx.early_blocking=1"
+SecAction "id:900110,phase:1,pass,t:none,nolog,setvar:tx.inbound_anomaly_score_threshold=%d,setvar:tx.early_blocking=1"
 SecAction "id:900200,phase:1,pass,t:none,nolog,setvar:'tx.allowed_methods=%s'"
-`, mode, 4*adminInspect, 4*adminInspect, jsonDepth, paranoia, paranoia, methods)
+`, paranoia, paranoia, threshold, methods)
 	if f == admin {
 		for _, name := range p.Edge.WAF.AdminPlugins {
 			rules, ok := adminRules[name]
@@ -190,11 +213,30 @@ SecAction "id:900200,phase:1,pass,t:none,nolog,setvar:'tx.allowed_methods=%s'"
 		}
 		b.WriteString(rule)
 	}
-	b.WriteString("Include @owasp_crs/REQUEST-*.conf\n")
+	for i, path := range p.Edge.WAF.DetectOnlyPaths {
+		rule, err := onPath(detectID+i, path, "ctl:ruleEngine=DetectionOnly")
+		if err != nil {
+			return "", fmt.Errorf("reading waf.detectOnlyPaths: %w", err)
+		}
+		b.WriteString(rule)
+	}
+	b.WriteString("Include @owasp_crs/REQUEST-9[0-3]*.conf\nInclude @owasp_crs/REQUEST-94[0-8]*.conf\n")
+	// The user's own rules can update and remove those above, and add to the score
+	// that those below judge. The settings of the engine are not theirs.
+	for _, file := range p.Edge.WAF.Rules {
+		fmt.Fprintf(&b, "Include \"%s\"\n", ruleName(p, file.File))
+	}
+	b.WriteString(settings)
+	b.WriteString("Include @owasp_crs/REQUEST-949*.conf\n")
 	for _, c := range without {
 		fmt.Fprintf(&b, "SecRuleRemoveById %d-%d\n", c.first, c.last)
 	}
 	return b.String(), nil
+}
+
+// detects says whether a profile logs everywhere and refuses nowhere.
+func detects(p *plan.Plan, f profile) bool {
+	return p.Edge.WAF.DetectOnly || slices.Contains(p.Edge.WAF.DetectOnlyProfiles, f.String())
 }
 
 var (
@@ -202,26 +244,46 @@ var (
 	exclusionPath   = regexp.MustCompile(`^/[A-Za-z0-9._~!$&()+,;=:@%/\-]*\*?$`)
 )
 
-// exclusion writes one of the user's exclusions as a rule. The path is compared
-// with the request's decoded and cleaned one, so that /excluded/../other does not
-// profit from it.
+// exclusion writes one of the user's exclusions as a rule.
 func exclusion(i int, x plan.Exclusion) (string, error) {
-	op, path := "@streq", x.Path
-	if p, ok := strings.CutSuffix(path, "*"); ok {
-		op, path = "@beginsWith", p
-	}
+	doing := fmt.Sprintf("reading WAF exclusion %d", i+1)
 	switch {
-	case x.Rule < 900000 || x.Rule > 999999:
-		return "", fmt.Errorf("reading WAF exclusion %d: got rule %d, want the id of a core rule, such as 942100", i+1, x.Rule)
-	case !exclusionPath.MatchString(x.Path):
-		return "", fmt.Errorf("reading WAF exclusion %d: got path %q, want an absolute path, with * at its end at most", i+1, x.Path)
+	case (x.Rule < 900000 || x.Rule > 999999) && (x.Rule < 1 || x.Rule > maxOwnID):
+		return "", fmt.Errorf("%s: got rule %d, want the id of a core rule, such as 942100, or of one of your own", doing, x.Rule)
 	case x.Target != "" && !exclusionTarget.MatchString(x.Target):
-		return "", fmt.Errorf("reading WAF exclusion %d: got target %q, want a variable such as ARGS:content", i+1, x.Target)
+		return "", fmt.Errorf("%s: got target %q, want a variable such as ARGS:content", doing, x.Target)
 	}
 	ctl := "ctl:ruleRemoveById=" + strconv.Itoa(x.Rule)
 	if x.Target != "" {
 		ctl = "ctl:ruleRemoveTargetById=" + strconv.Itoa(x.Rule) + ";" + x.Target
 	}
+	rule, err := onPath(exclusionID+i, x.Path, ctl)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", doing, err)
+	}
+	return rule, nil
+}
+
+// onPath writes a rule that does something for requests to a path. The path is
+// compared with the request's decoded and cleaned one, so that
+// /excluded/../other does not profit from it.
+func onPath(id int, path, action string) (string, error) {
+	op, plain := "@streq", path
+	if p, ok := strings.CutSuffix(path, "*"); ok {
+		op, plain = "@beginsWith", p
+	}
+	if path == "/" {
+		op, plain = "@rx", "^//?$" // normalizePath writes the root as two slashes
+	}
+	if !exclusionPath.MatchString(path) {
+		return "", fmt.Errorf("got path %q, want an absolute path, with * at its end at most", path)
+	}
 	return fmt.Sprintf("SecRule REQUEST_FILENAME \"%s\" \"id:%d,phase:1,pass,nolog,t:none,t:urlDecodeUni,t:normalizePath,%s\"\n",
-		op+" "+path, 1000000+i, ctl), nil
+		op+" "+plain, id, action), nil
+}
+
+// Excludable says whether an exclusion can be written down: nil, or why not.
+func Excludable(x plan.Exclusion) error {
+	_, err := exclusion(0, x)
+	return err
 }

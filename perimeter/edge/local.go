@@ -15,6 +15,7 @@ import (
 	"github.com/ringwall/ringwall/internal/proxy"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
+	"github.com/ringwall/ringwall/waf"
 )
 
 // An Edge judges requests and passes on those it lets through. Its methods are
@@ -23,7 +24,9 @@ type Edge struct {
 	p        *plan.Plan
 	next     proxy.Handler
 	secret   atomic.Pointer[[]string]
-	engines  *engines // nil: the WAF is off
+	rules    atomic.Pointer[engines]               // nil: the WAF is off
+	observe  func(*proxy.Record, *waf.Transaction) // sees every transaction before it is closed; nil: nobody does
+	recorder *recorder                             // nil: nobody keeps good requests
 	cache    *cache.Cache
 	uncached []string
 	cookies  []string
@@ -34,10 +37,11 @@ type Edge struct {
 func New(p *plan.Plan, next proxy.Handler) (*Edge, error) {
 	e := &Edge{p: p, next: next, uncached: p.Edge.Cache.Uncached, cookies: p.Edge.Cache.ForwardedCookies}
 	if !p.Edge.WAF.Off {
-		var err error
-		if e.engines, err = newEngines(p); err != nil {
+		rules := newEngines(p, nil)
+		if err := rules.buildAll(); err != nil {
 			return nil, err
 		}
+		e.rules.Store(rules)
 	}
 	if c := p.Edge.Cache; !c.Off {
 		e.cache = cache.New(cache.Options{MinTTL: c.MinTTL, DefaultTTL: c.DefaultTTL, MaxTTL: c.MaxTTL, MaxBytes: c.MaxBytes, MaxEntry: c.MaxEntry, Key: key})
@@ -63,6 +67,27 @@ func Reply(h proxy.Handler, log func(*proxy.Event)) http.Handler {
 
 // SetSecret sets what the edge shows to the balancer.
 func (e *Edge) SetSecret(s string) { e.secret.Store(&[]string{s}) }
+
+// SetRules puts other rules in the place of those that judge, once they are
+// built. Requests that are being judged end with the rules that they began with.
+func (e *Edge) SetRules(w plan.WAF) error {
+	if w.Off {
+		e.rules.Store(nil)
+		return nil
+	}
+	p := *e.p
+	p.Edge.WAF = w
+	var heavy chan struct{}
+	if old := e.rules.Load(); old != nil {
+		heavy = old.heavy
+	}
+	rules := newEngines(&p, heavy)
+	if err := rules.buildAll(); err != nil {
+		return err
+	}
+	e.rules.Store(rules)
+	return nil
+}
 
 // Cache is the edge's cache, to purge; nil when the plan has none.
 func (e *Edge) Cache() *cache.Cache { return e.cache }
@@ -97,19 +122,26 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	plain := cleanPath(r.URL.Path)
-	if e.engines != nil && !perimeter.Down("edge/waf") {
+	var good *Recorded
+	if rules := e.rules.Load(); rules != nil && !perimeter.Down("edge/waf") {
 		rec.Profile = f.String()
-		done, err := e.inspect(r, rec, f, plain)
+		hasBody := r.Body != nil && r.Body != http.NoBody
+		seen, done, err := e.inspect(rules, r, rec, f, plain)
 		defer done()
 		if err != nil {
 			return err
 		}
+		good = e.recorder.candidate(r, rec, rules.p.Edge.WAF.Record, seen, hasBody)
 	}
 	isAdmin := e.p.Balancer.Admins.Has(viewer)
 	if !isAdmin {
 		e.forwardCookies(r)
 	}
-	return e.answer(w, r, rec, isAdmin, plain)
+	err := e.answer(w, r, rec, isAdmin, plain)
+	if err == nil {
+		e.recorder.good(good, max(rec.Status, http.StatusOK))
+	}
+	return err
 }
 
 // form refuses what no app needs and what two readers could read differently.

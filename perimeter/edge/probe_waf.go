@@ -163,6 +163,11 @@ func probeClass(ctx context.Context, t *perimeter.Target, w wafProbe) error {
 	if err := wafIsOn(t); err != nil {
 		return err
 	}
+	return t.Refuses(ctx, t.Asker(plan.Internet), []perimeter.Request{{}, query("notice")}, w.attacks())
+}
+
+// attacks are what a class's probe sends.
+func (w *wafProbe) attacks() []perimeter.Attack {
 	var attacks []perimeter.Attack
 	add := func(name string, r perimeter.Request) {
 		attacks = append(attacks, perimeter.Attack{Name: name, Request: r, Status: http.StatusForbidden, Class: reason(w.id)})
@@ -182,7 +187,7 @@ func probeClass(ctx context.Context, t *perimeter.Target, w wafProbe) error {
 	for _, r := range w.requests {
 		add(fmt.Sprintf("%s %s %s", orElse(r.Method, "GET"), r.URI, strings.Join(r.Header, " ")), r)
 	}
-	return t.Refuses(ctx, t.Asker(plan.Internet), []perimeter.Request{{}, query("notice")}, attacks)
+	return attacks
 }
 
 func probeWAF(ctx context.Context, t *perimeter.Target) error {

@@ -1,28 +1,33 @@
 package edge
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
-	"github.com/corazawaf/coraza/v3/types"
-
 	"github.com/ringwall/ringwall/internal/proxy"
 	"github.com/ringwall/ringwall/perimeter"
+	"github.com/ringwall/ringwall/waf"
 )
 
 // inspect has the rules judge a request, header first and then body. The body is
-// read and put back; done releases what holds it and must be called when the
+// read and put back; seen is what the rules saw of it, and done releases what holds it and must be called when the
 // request has been served.
-func (e *Edge) inspect(r *http.Request, rec *proxy.Record, f profile, path string) (done func(), err error) {
+func (e *Edge) inspect(rules *engines, r *http.Request, rec *proxy.Record, f profile, path string) (seen []byte, done func(), err error) {
 	done = func() {}
 	bounds := boundsOf(f)
 	if n := strings.Count(r.URL.RawQuery, "&"); n >= bounds.args && !perimeter.Down("edge/waf-args") {
-		return done, tooMany("query parameters", n+1, bounds.args)
+		return nil, done, tooMany("query parameters", n+1, bounds.args)
 	}
-	tx := e.engines.get(f).NewTransaction()
-	defer func() { _ = tx.Close() }()
+	tx := rules.get(f).NewTransaction()
+	defer func() {
+		if e.observe != nil {
+			e.observe(rec, tx)
+		}
+		_ = tx.Close()
+	}()
 	tx.ProcessConnection(rec.Addr.String(), 0, "", 0)
 	tx.ProcessURI(r.RequestURI, r.Method, r.Proto)
 	tx.SetServerName(r.Host)
@@ -36,44 +41,42 @@ func (e *Edge) inspect(r *http.Request, rec *proxy.Record, f profile, path strin
 		tx.AddRequestHeader("Transfer-Encoding", v)
 	}
 	if tx.ProcessRequestHeaders() != nil {
-		return done, refusal(tx)
+		return nil, done, refusal(tx)
 	}
-	if r.Body != nil && r.Body != http.NoBody && !e.skipsBody(r, f, path) {
-		seen, release, err := readBody(r, bounds)
-		done = release
+	if r.Body != nil && r.Body != http.NoBody && !rules.skipsBody(r, f, path) {
+		var err error
+		seen, done, err = readBody(r, bounds)
 		if err != nil {
-			return done, err
+			return nil, done, err
 		}
 		if len(seen) > heavyBody {
-			leave, err := e.engines.enter(r.Context())
+			leave, err := rules.enter(r.Context())
 			if err != nil {
-				return done, err
+				return nil, done, err
 			}
 			defer leave()
 		}
 		if it, _, err := tx.WriteRequestBody(seen); it != nil || err != nil {
-			return done, refusal(tx)
+			return nil, done, refusal(tx)
 		}
 	}
 	it, err := tx.ProcessRequestBody()
 	switch {
 	case it != nil:
-		return done, refusal(tx)
+		return nil, done, refusal(tx)
 	case err != nil:
-		return done, &proxy.Refusal{Status: http.StatusBadRequest, Control: "edge/waf", Reason: "the request's body could not be read", Detail: err.Error()}
-	case e.p.Edge.WAF.DetectOnly:
-		if matched := tx.MatchedRules(); slices.ContainsFunc(matched, blocks) {
-			ref := refusal(tx)
-			rec.Refusal = &proxy.Refused{Control: ref.Control, Reason: ref.Reason, Rules: ref.Rules, Logged: true}
-		}
+		return nil, done, &proxy.Refusal{Status: http.StatusBadRequest, Control: "edge/waf", Reason: "the request's body could not be read", Detail: err.Error()}
+	case tx.WouldInterrupt() != nil:
+		ref := refusal(tx)
+		rec.Refusal = &proxy.Refused{Control: ref.Control, Reason: ref.Reason, Detail: ref.Detail, Rules: ref.Rules, Logged: true, Score: ref.Score, Threshold: ref.Threshold}
 	}
-	return done, nil
+	return seen, done, nil
 }
 
 // skipsBody says whether the plan excepts the body of a request from inspection:
 // on the admin profile, under the named paths, and a picture that the block
 // editor sends as the body itself.
-func (e *Edge) skipsBody(r *http.Request, f profile, path string) bool {
+func (e *engines) skipsBody(r *http.Request, f profile, path string) bool {
 	if f != admin {
 		return false
 	}
@@ -95,34 +98,44 @@ func under(path, prefix string) bool {
 	return path == prefix || strings.HasPrefix(path, prefix+"/")
 }
 
-// blocks says whether a rule is one of those that add the score up and refuse.
-func blocks(m types.MatchedRule) bool {
-	id := m.Rule().ID()
-	return id == 949110 || id == 949111 || id >= 200000 && id < 200100
-}
-
 // maxRules bounds how many matched rules a refusal lists.
 const maxRules = 16
 
-// refusal describes an interrupted transaction: the class of the attack, and each
-// rule that matched with where it matched.
-func refusal(tx types.Transaction) *proxy.Refusal {
+// refusal describes a transaction that was interrupted, or would be where the
+// rules only log: the class of the attack, and each rule that matched with where
+// it matched.
+func refusal(tx *waf.Transaction) *proxy.Refusal {
 	ref := &proxy.Refusal{Status: http.StatusForbidden, Control: "edge/waf", Reason: "the request looks like an attack"}
-	if it := tx.Interruption(); it != nil && it.Status >= 400 {
+	it := cmp.Or(tx.Interruption(), tx.WouldInterrupt())
+	if it == nil {
+		it = &waf.Interruption{RuleID: -1}
+	}
+	if it.Status >= 400 {
 		ref.Status = it.Status
+	}
+	switch {
+	case it.RuleID == 0:
+		ref.Control, ref.Reason, ref.Detail = "edge/waf-body", "the request is more than can be inspected", "over the limit of "+it.Data
+	case it.RuleID > 0 && it.RuleID <= maxOwnID:
+		ref.Reason, ref.Detail = "a rule of this site refuses the request", fmt.Sprintf("rule %d of the site's own", it.RuleID)
+	case sums(it.RuleID):
+		ref.Threshold = threshold
 	}
 	scores := make([]int, len(classes))
 	for _, m := range tx.MatchedRules() {
-		meta := m.Rule()
-		if m.Message() == "" || meta.ID() == 949110 || meta.ID() == 949111 {
+		id := m.Rule.ID
+		if m.Message == "" && id != it.RuleID || sums(id) {
 			continue
 		}
-		s := score(meta.Severity())
-		if s == 0 {
+		s := score(m.Rule.Severity)
+		if s == 0 && id != it.RuleID {
 			continue
+		}
+		if ref.Threshold > 0 {
+			ref.Score += s
 		}
 		for i, c := range classes {
-			if meta.ID() >= c.first && meta.ID() <= c.last {
+			if id >= c.first && id <= c.last {
 				scores[i] += s
 			}
 		}
@@ -132,7 +145,7 @@ func refusal(tx types.Transaction) *proxy.Refusal {
 	}
 	best := 0
 	for i, s := range scores {
-		if s > best {
+		if s > best && (it.RuleID < 1 || it.RuleID > maxOwnID) {
 			best = s
 			ref.Control, ref.Reason = classes[i].control, classes[i].reason
 		}
@@ -143,36 +156,43 @@ func refusal(tx types.Transaction) *proxy.Refusal {
 	return ref
 }
 
+// sums says whether a rule is one of those that judge the sum of the scores.
+func sums(id int) bool { return id == 949110 || id == 949111 }
+
 // score is what the core rule set adds to the anomaly score for a severity.
-func score(s types.RuleSeverity) int {
+func score(s waf.Severity) int {
 	switch s {
-	case types.RuleSeverityCritical:
+	case waf.SeverityCritical:
 		return 5
-	case types.RuleSeverityError:
+	case waf.SeverityError:
 		return 4
-	case types.RuleSeverityWarning:
+	case waf.SeverityWarning:
 		return 3
-	case types.RuleSeverityNotice:
+	case waf.SeverityNotice:
 		return 2
 	}
 	return 0
 }
 
-func rule(m types.MatchedRule, score int) proxy.Rule {
-	r := proxy.Rule{ID: m.Rule().ID(), Message: m.Message(), Score: score}
-	for _, d := range m.MatchedDatas() {
-		if d.Variable().Name() == "TX" || d.Variable().Name() == "MATCHED_VAR" {
+func rule(m waf.MatchedRule, score int) proxy.Rule {
+	r := proxy.Rule{ID: m.Rule.ID, Message: m.Message, Score: score}
+	for _, d := range m.Matches {
+		if d.Variable == "TX" || d.Variable == "MATCHED_VAR" {
 			continue
 		}
-		r.Target = d.Variable().Name()
-		if d.Key() != "" {
-			r.Target += ":" + excerpt(d.Key(), 64)
+		target := d.Variable
+		if d.Key != "" {
+			target += ":" + excerpt(d.Key, 64)
 		}
-		r.Value = excerpt(d.Value(), 80)
-		if hides(d.Variable().Name(), d.Key(), d.Value()) {
-			r.Value = proxy.Mask
+		switch {
+		case r.Target == "":
+			r.Target, r.Value = target, excerpt(d.Value, 80)
+			if hides(d.Variable, d.Key, d.Value) {
+				r.Value = proxy.Mask
+			}
+		case d.Chain == 0 && target != r.Target && !slices.Contains(r.Also, target) && len(r.Also) < maxRules:
+			r.Also = append(r.Also, target)
 		}
-		break
 	}
 	return r
 }

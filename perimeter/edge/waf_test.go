@@ -239,7 +239,15 @@ func TestUserExclusion(t *testing.T) {
 			t.Errorf("%s %s: got %d, want %d: %+v", c.method, c.uri, w.Code, c.want, s.log[len(s.log)-1].Refusal)
 		}
 	}
-	for _, x := range []plan.Exclusion{{Rule: 1, Path: "/"}, {Rule: 942100, Path: "x"}, {Rule: 942100, Path: "/a\" \n"}, {Rule: 942100, Path: "/", Target: "ARGS;x"}, {Rule: 942100, Path: "/*a"}} {
+	p = testPlan()
+	p.Edge.WAF.Exclusions = []plan.Exclusion{{Rule: 942100, Path: "/", Target: "ARGS:q"}, {Rule: 942100, Path: "/dir/", Target: "ARGS:q"}}
+	s = newSite(t, p)
+	for uri, want := range map[string]int{"/?q=" + sqli: 200, "/?r=" + sqli: 403, "/x?q=" + sqli: 403, "/dir/?q=" + sqli: 200, "/dir?q=" + sqli: 403, "/./?q=" + sqli: 200} {
+		if w := s.ask(visitor, "GET", uri, ""); w.Code != want {
+			t.Errorf("%s: got %d, want %d", uri, w.Code, want)
+		}
+	}
+	for _, x := range []plan.Exclusion{{Rule: 100000, Path: "/"}, {Rule: 942100, Path: "x"}, {Rule: 942100, Path: "/a\" \n"}, {Rule: 942100, Path: "/", Target: "ARGS;x"}, {Rule: 942100, Path: "/*a"}} {
 		if _, err := exclusion(0, x); err == nil {
 			t.Errorf("%+v: want an error", x)
 		}
@@ -300,20 +308,20 @@ func TestBodyBounds(t *testing.T) {
 func TestHeavyBodiesTakeTurns(t *testing.T) {
 	s := newSite(t, testPlan())
 	body := "a=" + strings.Repeat("hello+", heavyBody/6+10)
-	for range cap(s.engines.heavy) + 1 {
+	for range cap(s.rules.Load().heavy) + 1 {
 		if w := s.ask(visitor, "POST", "/", body, "Content-Type", formURL); w.Code != 200 {
 			t.Fatalf("got %d", w.Code)
 		}
 	}
-	if n := len(s.engines.heavy); n != 0 {
+	if n := len(s.rules.Load().heavy); n != 0 {
 		t.Errorf("%d places were not given back", n)
 	}
-	for range cap(s.engines.heavy) {
-		s.engines.heavy <- struct{}{}
+	for range cap(s.rules.Load().heavy) {
+		s.rules.Load().heavy <- struct{}{}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.engines.enter(ctx); err == nil {
+	if _, err := s.rules.Load().enter(ctx); err == nil {
 		t.Error("one more than there are places got in")
 	}
 }

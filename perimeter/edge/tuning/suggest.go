@@ -1,0 +1,95 @@
+package tuning
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/ringwall/ringwall/internal/proxy"
+	"github.com/ringwall/ringwall/perimeter/edge"
+	"github.com/ringwall/ringwall/plan"
+	"github.com/ringwall/ringwall/waf/ftw"
+)
+
+// Suggest finds the narrowest exclusions that let a refused request pass: its
+// path alone, the fewest rules that bring the sum under the threshold, and of
+// each the parts of the request where it matched. An error says why there are none.
+func Suggest(e *proxy.Event) ([]plan.Exclusion, error) {
+	ref := e.Refusal
+	switch {
+	case ref == nil:
+		return nil, errors.New("no wall refused this request")
+	case len(ref.Rules) == 0:
+		return nil, fmt.Errorf("no rule refused this request but %s (%s): an exclusion would change nothing", ref.Control, ref.Reason)
+	case ref.Threshold == 0 && ref.Rules[len(ref.Rules)-1].ID < 900000 && ref.Rules[0].ID < 900000:
+		return nil, fmt.Errorf("rule %d refused this request by itself: it is one of the site's own (waf.rules), or one about bodies that cannot be read; change it there", ref.Rules[0].ID)
+	}
+	at, err := cleaned(e.URL)
+	if err != nil {
+		return nil, err
+	}
+	rules := slices.Clone(ref.Rules)
+	slices.SortStableFunc(rules, func(a, b proxy.Rule) int { return cmp.Compare(b.Score, a.Score) })
+	rest := 0
+	for _, r := range rules {
+		rest += r.Score
+	}
+	rest = max(rest, ref.Score)
+	var out []plan.Exclusion
+	for _, r := range rules {
+		if rest < ref.Threshold {
+			break
+		}
+		rest -= r.Score
+		targets := append([]string{r.Target}, r.Also...)
+		reason := "say here why this is good: " + r.Message
+		for _, t := range targets {
+			x := plan.Exclusion{Rule: r.ID, Path: at, Target: t, Reason: reason}
+			if t == "" || edge.Excludable(x) != nil { // its name cannot be written in a rule
+				x.Target = ""
+				out = slices.DeleteFunc(out, func(o plan.Exclusion) bool { return o.Rule == r.ID })
+				if err := edge.Excludable(x); err != nil {
+					return nil, err
+				}
+				out = append(out, x)
+				break
+			}
+			if !slices.Contains(out, x) {
+				out = append(out, x)
+			}
+		}
+	}
+	if rest >= ref.Threshold {
+		return nil, fmt.Errorf("the sum of its rules is %d and the log lists %d of them, which is not all: so many matches are no mistake of one rule", ref.Score, len(ref.Rules))
+	}
+	return out, nil
+}
+
+// cleaned is a request's path as exclusions are compared with it.
+func cleaned(uri string) (string, error) {
+	raw, _, _ := strings.Cut(uri, "?")
+	plain, err := url.PathUnescape(raw)
+	if err != nil {
+		return "", fmt.Errorf("reading the path %q: %w", raw, err)
+	}
+	out := path.Clean("/" + plain)
+	if strings.HasSuffix(plain, "/") && out != "/" {
+		out += "/"
+	}
+	return out, nil
+}
+
+// Replay is the request of an event, as far as the log has it: false for one
+// with a body, or with something that the log masks.
+func Replay(e *proxy.Event) (Case, bool) {
+	if e.Method != http.MethodGet && e.Method != http.MethodHead || strings.Contains(e.URL, proxy.Mask) || e.Received > 0 {
+		return Case{}, false
+	}
+	return Case{Name: e.ID, Admin: e.Profile == "admin", Request: ftw.Request{Method: e.Method, URI: e.URL, Proto: "HTTP/1.1", Headers: []ftw.Header{
+		{Name: "Host", Value: e.Host}, {Name: "User-Agent", Value: e.UserAgent}, {Name: "Accept", Value: "*/*"}}}}, true
+}

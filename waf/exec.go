@@ -1,0 +1,308 @@
+package waf
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/ringwall/ringwall/waf/internal/transform"
+)
+
+// Phases of a transaction.
+const (
+	phaseRequestHeaders = iota + 1
+	phaseRequestBody
+	phaseResponseHeaders
+	phaseResponseBody
+	phaseLogging
+)
+
+// A phase is the rules of one phase, in order, and the markers between them.
+type phase struct {
+	rules   []*rule
+	marks   map[int][]int // a marker's places
+	batches [2]*batch     // of rules before the first guard, and after it
+	places  []place       // of each rule; most rules are passed by without a look at more
+}
+
+// A place is where a rule is in its phase's batches: its bit, and half in the
+// highest. It is negative for a rule that is in none.
+type place int32
+
+const halfBit = 1 << 30
+
+func placeOf(r *rule) place {
+	if r.marker != 0 || r.bit < 0 {
+		return -1
+	}
+	return place(r.bit + r.half*halfBit)
+}
+
+// unfit says whether the batch that has run found that the rule in a place does
+// not match.
+func (tx *Transaction) unfit(p place) bool {
+	b := &tx.batch
+	if p < 0 || !b.done || int(p>>30) != b.half || tx.dirty || tx.skip > 0 {
+		return false
+	}
+	bit := int(p & (halfBit - 1))
+	return !b.found.has(bit) && b.program.covers.has(bit)
+}
+
+// next returns the place after a marker's first one from at on; ok is false when
+// there is none.
+func (p *phase) next(marker, at int) (int, bool) {
+	for _, i := range p.marks[marker] {
+		if i >= at {
+			return i + 1, true
+		}
+	}
+	return len(p.rules), false
+}
+
+// run runs the rules of one phase.
+func (tx *Transaction) run(n int) {
+	tx.phase = n
+	p := &tx.e.phases[n]
+	tx.startBatch(n)
+	at := 0
+	for at < len(p.rules) {
+		if tx.stopped || tx.interruption != nil && n != phaseLogging {
+			break
+		}
+		if tx.skipAfter != 0 {
+			next, ok := p.next(tx.skipAfter, at)
+			if ok {
+				tx.skipAfter = 0
+			}
+			at = next
+			continue
+		}
+		if tx.unfit(p.places[at]) {
+			at++
+			continue
+		}
+		r := p.rules[at]
+		at++
+		if tx.anyRemoved && tx.removed.has(r.index) {
+			continue
+		}
+		if tx.skip > 0 {
+			tx.skip--
+			continue
+		}
+		if tx.allow != doPass {
+			if tx.allow == doAllowPhase || tx.allow == doAllowAll || n <= phaseRequestBody {
+				break
+			}
+		}
+		if r.marker != 0 {
+			continue
+		}
+		if r.bit >= 0 && !tx.candidate(r) {
+			continue
+		}
+		if r.quick != nil && len(tx.excepts) == 0 {
+			if !r.quick.holds(tx) {
+				continue
+			}
+			if r.jumps {
+				t := &r.targets[0]
+				tx.last = matched{vTX, t.key, tx.txs[t.slot].value}
+				tx.skipAfter = r.flow[0].marker
+				continue
+			}
+		}
+		tx.evaluate(r)
+	}
+	if tx.allow == doAllowPhase || tx.allow == doAllowRequest && n == phaseRequestBody {
+		tx.allow = doPass
+	}
+	tx.skip = 0
+}
+
+// evaluate runs a rule and those chained to it.
+func (tx *Transaction) evaluate(r *rule) {
+	tx.matched = tx.matched[:0]
+	tx.matches = tx.matches[:0]
+	tx.root = r
+	level := 0
+	for c := r; c != nil; c = c.chain {
+		if !tx.match(c, level) {
+			return
+		}
+		level++
+	}
+	tx.current = r
+	if !r.quiet && (r.chain != nil || r.op == nil) && len(tx.matches) > 0 {
+		tx.matches[0].Message, tx.matches[0].Data = tx.expand(r.msg), tx.expand(r.logdata)
+	}
+	for _, f := range r.flow {
+		if f.skip > 0 {
+			tx.skip = f.skip
+		} else {
+			tx.skipAfter = f.marker
+		}
+	}
+	tx.disrupt(r)
+	tx.record(r)
+}
+
+// match tests one rule's targets, runs its effects on each match, and says
+// whether there was one.
+func (tx *Transaction) match(r *rule, level int) bool {
+	tx.current, tx.capturing = r, r.capture
+	found := false
+	if r.op == nil {
+		tx.hit(r, value{}, "", level)
+		found = true
+	}
+	for i := range r.targets {
+		tx.values = tx.gather(tx.values[:0], &r.targets[i], tx.root.index)
+		for j := range tx.values {
+			v := tx.values[j]
+			if r.multiMatch {
+				for _, s := range tx.each(r.steps, v.text) {
+					tx.spend(len(s))
+					if r.op.test(tx, s) != r.not {
+						tx.hit(r, v, s, level)
+						found = true
+					}
+				}
+				continue
+			}
+			s := tx.transform(r.steps, v.text)
+			tx.spend(len(s))
+			if r.op.test(tx, s) != r.not {
+				tx.hit(r, v, s, level)
+				found = true
+			}
+		}
+		if tx.stopped {
+			return false
+		}
+	}
+	tx.capturing = false
+	return found
+}
+
+// hit notes one match and runs the rule's effects.
+func (tx *Transaction) hit(r *rule, v value, s string, level int) {
+	tx.last = matched{v.v, v.key, s}
+	tx.matched = append(tx.matched, tx.last)
+	for _, e := range r.effects {
+		e.run(tx, r)
+	}
+	if tx.root.quiet {
+		return
+	}
+	m := Match{Variable: vars[v.v].name, Key: v.key, Value: s, Chain: level}
+	if r.op == nil && r.chained || r.op != nil && (r.chained || r.chain == nil) {
+		m.Message, m.Data = tx.expand(r.msg), tx.expand(r.logdata)
+	}
+	tx.matches = append(tx.matches, m)
+}
+
+// disrupt runs a rule's disruptive action.
+func (tx *Transaction) disrupt(r *rule) {
+	it := Interruption{RuleID: r.ID, Action: r.disruptAs, Status: r.status}
+	switch r.disruptive {
+	case doDeny:
+		if it.Status == 0 {
+			it.Status = http.StatusForbidden
+		}
+	case doDrop:
+	case doRedirect:
+		if s := r.status; s != 301 && s != 303 && s != 307 {
+			it.Status = http.StatusFound
+		}
+		it.Data = r.redirect
+	case doAllowPhase, doAllowRequest, doAllowAll:
+		if tx.mode == modeOn {
+			tx.allow = r.disruptive
+		}
+		return
+	default:
+		return
+	}
+	tx.interrupt(it)
+}
+
+// interrupt ends the transaction, or notes that it would have.
+func (tx *Transaction) interrupt(it Interruption) {
+	switch {
+	case tx.mode == modeOn:
+		tx.interruption = &it
+	case tx.mode == modeDetect && tx.wouldBe == nil:
+		tx.wouldBe = &it
+	}
+}
+
+// record keeps a match that logs.
+func (tx *Transaction) record(r *rule) {
+	if r.Severity != SeverityUnset && r.Severity < tx.highest {
+		tx.highest = r.Severity
+		tx.singles[vHighestSeverity] = string('0' + byte(r.Severity))
+	}
+	if r.quiet {
+		return
+	}
+	m := MatchedRule{Rule: &r.Rule, Matches: append([]Match(nil), tx.matches...)}
+	for i := range m.Matches {
+		// Until here these texts are in the transaction's memory.
+		c := &m.Matches[i]
+		c.Key, c.Value, c.Message, c.Data = strings.Clone(c.Key), strings.Clone(c.Value), strings.Clone(c.Message), strings.Clone(c.Data)
+		if m.Message == "" {
+			m.Message, m.Data = c.Message, c.Data
+		}
+	}
+	if r.hasDisrupt {
+		m.Action = r.disruptAs
+		m.Disruptive = tx.mode == modeOn && r.disruptive != doPass && r.disruptive != doBlock
+	}
+	tx.rules = append(tx.rules, m)
+	if f := tx.e.onMatch; f != nil && r.Log {
+		f(&m)
+	}
+}
+
+// transform applies a chain of transformations. The result lives as long as the
+// transaction, or is s itself.
+func (tx *Transaction) transform(steps []*transform.Transform, s string) string {
+	for _, t := range steps {
+		s = tx.step(t, s)
+	}
+	return s
+}
+
+// step applies one transformation.
+func (tx *Transaction) step(t *transform.Transform, s string) string {
+	out, _ := tx.stepChanged(t, s)
+	return out
+}
+
+func (tx *Transaction) stepChanged(t *transform.Transform, s string) (string, bool) {
+	tx.spend(len(s))
+	src := raw(s)
+	out, changed := t.Func(tx.bufs[0][:0], src)
+	if transform.Same(out, src) {
+		return s, changed
+	}
+	if cap(out) > cap(tx.bufs[0]) {
+		tx.bufs[0] = out[:0]
+	}
+	return tx.mem.copy(out), changed
+}
+
+// each lists the values that multiMatch tests: the first, and that of every
+// transformation that changed it.
+func (tx *Transaction) each(steps []*transform.Transform, s string) []string {
+	tx.variants = append(tx.variants[:0], s)
+	for _, t := range steps {
+		out, changed := tx.stepChanged(t, s)
+		if changed {
+			tx.variants = append(tx.variants, out)
+			s = out
+		}
+	}
+	return tx.variants
+}

@@ -1,0 +1,70 @@
+package body
+
+import "bytes"
+
+// URLEncoded calls field for each name and value of a form or a query, in
+// order. Names and values are parts of b, or decoded into buf. At most limit
+// are given (0: all); truncated says that there are more.
+func URLEncoded(b []byte, separator byte, limit int, buf *Buffer, field func(name, value []byte)) (truncated bool) {
+	n := 0
+	for len(b) > 0 {
+		pair := b
+		if i := bytes.IndexByte(b, separator); i >= 0 {
+			pair, b = b[:i], b[i+1:]
+		} else {
+			b = nil
+		}
+		if len(pair) == 0 {
+			continue
+		}
+		if limit > 0 && n >= limit {
+			return true
+		}
+		n++
+		name, value, _ := bytes.Cut(pair, []byte("="))
+		field(unescape(name, buf), unescape(value, buf))
+	}
+	return false
+}
+
+var digit = func() (t [256]int8) {
+	for i := range t {
+		t[i] = -1
+	}
+	for i := range 10 {
+		t['0'+i] = int8(i)
+	}
+	for i := range 6 {
+		t['a'+i], t['A'+i] = int8(10+i), int8(10+i)
+	}
+	return t
+}()
+
+// unescape decodes + and %XX; what is no escape stays as it is.
+func unescape(s []byte, buf *Buffer) []byte {
+	i := bytes.IndexByte(s, '%')
+	head := s
+	if i >= 0 {
+		head = s[:i]
+	}
+	if j := bytes.IndexByte(head, '+'); j >= 0 {
+		i = j
+	}
+	if i < 0 {
+		return s
+	}
+	out := append(buf.take(len(s)), s[:i]...)
+	for ; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '+':
+			c = ' '
+		case c == '%' && i+2 < len(s) && digit[s[i+1]] >= 0 && digit[s[i+2]] >= 0:
+			c = byte(digit[s[i+1]])<<4 | byte(digit[s[i+2]])
+			i += 2
+		}
+		out = append(out, c)
+	}
+	buf.back(len(s), out)
+	return out[:len(out):len(out)]
+}

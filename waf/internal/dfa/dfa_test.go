@@ -1,0 +1,228 @@
+package dfa
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"rsc.io/binaryregexp"
+)
+
+// matcher is the package that a pattern is defined by.
+func matcher(t testing.TB, p Pattern) func([]byte) bool {
+	t.Helper()
+	if p.Words != nil {
+		return func(b []byte) bool {
+			for _, w := range p.Words {
+				if bytes.Contains(asciiLower(b), asciiLower([]byte(w))) {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	if p.Bytes {
+		re, err := binaryregexp.Compile(p.Expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return re.Match
+	}
+	re, err := regexp.Compile(p.Expr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return re.Match
+}
+
+func asciiLower(b []byte) []byte {
+	b = bytes.Clone(b)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return b
+}
+
+var hardPatterns = []Pattern{
+	{Expr: `(?sm)a.*b$`}, {Expr: `(?sm)^foo\b`}, {Expr: `(?i)\bselect\b.{0,5}from`}, {Expr: `(?s)[^a-z]{2,3}x|y\B`},
+	{Expr: `(?sm)(?i)k+ſ`}, {Expr: `^$`}, {Expr: `(?sm)^\s*$`}, {Expr: `\Aab?\z`}, {Expr: `(?i)[\x{80}-\x{fff}]z`}, {Expr: `\x{fffd}{2}a`},
+	{Expr: ``}, {Expr: `a*`}, {Expr: `(?:a|b*)fo?o+`}, {Expr: `(?m)^(?:a?b){2,3}$`}, {Expr: `[^\x00-\x7f]`}, {Expr: `(?:x{2,4}|\bf)o*`},
+	{Expr: `.\b.`}, {Expr: `(?m)$\n^`}, {Expr: `(?:^|\W)k\b`}, {Expr: `[a&&b]`}, {Expr: `(?s).{3}\z`},
+	{Words: []string{"select", "foo\n", "fo", "ſ", "éa"}}, {Words: []string{"", "a"}}, {Words: []string{"SeLect f", "K"}}, {Expr: `b[SELT]+c`}, {Expr: `(?s)a.*foo|x[^y]{1,90}select`}, {Expr: `(?s)(?:select.{1,20}?){2}(?:from|\bx[^f]*k)`}, {Words: []string{"zzz", "zz_"}}, {Words: []string{}},
+	{Expr: `\xe2\x82[^a]`, Bytes: true}, {Expr: `(?i)\xff\bk`, Bytes: true}, {Expr: `^[\x80-\xff]+$`, Bytes: true}, {Words: []string{"\xff", "\xc3\xa9A"}, Bytes: true},
+}
+
+var hardText = []string{"a", "b", "f", "o", "foo", " ", "\n", "select", "FROM", "x", "y", "K", "k", "s", "ſ", "\xff", "é", "z", "_", "\xe2\x82", "\u212a", "\ufffd", "\xed\xa0\x80", "\x00", "€"}
+
+func hardString(r *rand.Rand) []byte {
+	var b []byte
+	for range r.IntN(9) {
+		b = append(b, hardText[r.IntN(len(hardText))]...)
+	}
+	return b
+}
+
+func compile(t testing.TB, ps []Pattern, o Options) *Set {
+	t.Helper()
+	s, err := Compile(ps, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func seeded(t testing.TB) *rand.Rand {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+func TestAgreesWithRegexp(t *testing.T) {
+	r := seeded(t)
+	sets := map[string]*Set{"all": compile(t, hardPatterns, Options{}), "no memory": compile(t, hardPatterns, Options{Budget: 1})}
+	want := make([]func([]byte) bool, len(hardPatterns))
+	single := make([]*Set, len(hardPatterns))
+	for i, p := range hardPatterns {
+		want[i] = matcher(t, p)
+		single[i] = compile(t, hardPatterns[i:i+1], Options{})
+	}
+	for range 20000 {
+		b := hardString(r)
+		var right Bitset = NewBitset(len(want))
+		for i, w := range want {
+			one := NewBitset(1)
+			single[i].Scan(b, one)
+			if w(b) {
+				right.Add(i)
+			}
+			if one.Has(0) != right.Has(i) {
+				t.Fatalf("%v on %q: got %v, want %v", hardPatterns[i], b, one.Has(0), right.Has(i))
+			}
+		}
+		for name, s := range sets {
+			got := NewBitset(s.Len())
+			s.Scan(b, got)
+			for i, p := range hardPatterns {
+				if got.Has(i) != right.Has(i) {
+					t.Fatalf("%s: %v on %q: got %v, want %v", name, p, b, got.Has(i), right.Has(i))
+				}
+			}
+		}
+	}
+}
+
+// TestManyReaders shares one small table among 64 goroutines, so that it is
+// filled, outgrown and given up while others read it.
+func TestManyReaders(t *testing.T) {
+	s := compile(t, hardPatterns, Options{Budget: 200 << 10})
+	want := make([]func([]byte) bool, len(hardPatterns))
+	for i, p := range hardPatterns {
+		want[i] = matcher(t, p)
+	}
+	var wg sync.WaitGroup
+	for g := range 64 {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(g), 1))
+			for range 300 {
+				b := append(hardString(r), hardString(r)...)
+				got := NewBitset(s.Len())
+				s.Scan(b, got)
+				for i, w := range want {
+					if got.Has(i) != w(b) {
+						t.Errorf("%v on %q: got %v", hardPatterns[i], b, got.Has(i))
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestBudgetHolds(t *testing.T) {
+	var ps []Pattern
+	for i := range 12 {
+		ps = append(ps, Pattern{Expr: fmt.Sprintf(`(?s)%c.{0,%d}%c`, 'a'+i, 20+i, 'm'+i)})
+	}
+	const budget = 1 << 20
+	s := compile(t, ps, Options{Budget: budget})
+	r := seeded(t)
+	for range 50 {
+		var b strings.Builder
+		for range 5000 {
+			b.WriteByte(byte('a' + r.IntN(26)))
+		}
+		got := NewBitset(s.Len())
+		s.Scan([]byte(b.String()), got)
+		for i, p := range ps {
+			if w := regexp.MustCompile(p.Expr).MatchString(b.String()); w != got.Has(i) {
+				t.Fatalf("%v: got %v, want %v", p, got.Has(i), w)
+			}
+		}
+	}
+	if states, n := s.Size(); n > 2*budget {
+		t.Errorf("got %d bytes in %d states, want about %d or less", n, states, budget)
+	}
+}
+
+func TestScanAllocatesNothing(t *testing.T) {
+	s := compile(t, hardPatterns, Options{})
+	b, hits := []byte("select * from foo where k = 'é'"), NewBitset(s.Len())
+	s.Scan(b, hits)
+	if n := testing.AllocsPerRun(100, func() { s.Scan(b, hits) }); n != 0 {
+		t.Errorf("got %v allocations for a text seen before, want none", n)
+	}
+}
+
+func TestCompileErrors(t *testing.T) {
+	for _, p := range []Pattern{{Expr: `(`}, {Expr: `(`, Bytes: true}, {Words: []string{"\xff"}}} {
+		if _, err := Compile([]Pattern{p}, Options{}); err == nil {
+			t.Errorf("%v: got no error", p)
+		}
+	}
+}
+
+func FuzzAgreesWithRegexp(f *testing.F) {
+	for _, p := range hardPatterns {
+		if p.Words == nil {
+			f.Add(p.Expr, "a foo select bar\n\xff", p.Bytes)
+		}
+	}
+	f.Fuzz(func(t *testing.T, expr, text string, inBytes bool) {
+		if len(expr) > 200 || len(text) > 1000 {
+			return
+		}
+		p := Pattern{Expr: expr, Bytes: inBytes}
+		var want bool
+		if inBytes {
+			re, err := binaryregexp.Compile(expr)
+			if err != nil {
+				return
+			}
+			want = re.MatchString(text)
+		} else {
+			re, err := regexp.Compile(expr)
+			if err != nil {
+				return
+			}
+			want = re.MatchString(text)
+		}
+		for _, o := range []Options{{}, {Budget: 1}} {
+			s, err := Compile([]Pattern{p, {Words: []string{"foo"}, Bytes: inBytes}, {Expr: `\bz$`, Bytes: inBytes}}, o)
+			if err != nil {
+				t.Fatalf("%q: regexp takes it: %v", expr, err)
+			}
+			got := NewBitset(3)
+			s.Scan([]byte(text), got)
+			if got.Has(0) != want {
+				t.Fatalf("%q on %q: got %v, want %v", expr, text, got.Has(0), want)
+			}
+		}
+	})
+}

@@ -1,0 +1,279 @@
+package dfa
+
+import (
+	"encoding/binary"
+	"fmt"
+	"regexp/syntax"
+	"slices"
+	"unicode"
+	"unicode/utf8"
+
+	binsyntax "rsc.io/binaryregexp/syntax"
+)
+
+// Kinds of the character before a position, as far as assertions tell them apart.
+const (
+	kindOther = iota
+	kindBegin // there is none
+	kindLine  // a newline
+	kindWord
+)
+
+const (
+	opAlt   = iota // go on at out and at arg
+	opEmpty        // go on at out where the assertions arg hold
+	opMatch        // pattern pat has matched
+	opRune         // read a character of sets[arg], go on at out
+	opTrie         // at node arg of the trie of words
+)
+
+type inst struct {
+	op       uint8
+	pat      int32
+	out, arg uint32
+}
+
+// A trieNode is a place in words: having read the characters on the way here.
+type trieNode struct {
+	next []trieEdge
+	ends []int32 // patterns of which a word ends here
+}
+
+type trieEdge struct {
+	class uint16
+	inst  uint32
+}
+
+// A prog is the nondeterministic automaton of several patterns over classes of
+// characters. Class numClass stands for the end of the text.
+type prog struct {
+	insts  []inst
+	starts []uint32
+	trie   []trieNode
+	bytes  bool // characters are bytes, not UTF-8
+
+	sets     [][]uint64 // each a set of classes
+	numClass int
+	kinds    []uint8     // of each class
+	class    [256]uint16 // of each byte; 0 for the first byte of a longer character
+	bounds   []rune      // of the longer characters: bounds[i] starts classes[i]
+	classes  []uint16
+	lookback [4]uint8 // kinds, with those that no assertion tells apart made one
+}
+
+type runeRanges []rune // pairs, both ends within
+
+type builder struct {
+	*prog
+	ranges []runeRanges
+	known  map[string]uint32
+	key    []byte
+	root   map[rune]*wordNode
+}
+
+type wordNode struct {
+	next map[rune]*wordNode
+	ends []int32
+}
+
+// newProg joins patterns; ids are their numbers outside.
+func newProg(patterns []Pattern, ids []int32) (*prog, error) {
+	b := &builder{prog: &prog{}, known: map[string]uint32{}}
+	for i, p := range patterns {
+		if i == 0 {
+			b.bytes = p.Bytes
+		}
+		if p.Bytes != b.bytes {
+			return nil, fmt.Errorf("joining %v: patterns of bytes and of characters cannot share an automaton", p)
+		}
+		var err error
+		switch {
+		case p.Words != nil:
+			err = b.addWords(p, ids[i])
+		case p.tree != nil:
+			err = b.addTree(p.tree, ids[i])
+		case p.Bytes:
+			err = b.addBytes(p.Expr, ids[i])
+		default:
+			var re *syntax.Regexp
+			if re, err = syntax.Parse(p.Expr, syntax.Perl); err == nil {
+				err = b.addTree(trimEdges(re.Simplify()), ids[i])
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("compiling %v: %w", p, err)
+		}
+	}
+	b.classify()
+	return b.prog, nil
+}
+
+func (b *builder) addTree(re *syntax.Regexp, id int32) error {
+	pr, err := syntax.Compile(re.Simplify())
+	if err != nil {
+		return err
+	}
+	off := uint32(len(b.insts))
+	b.starts = append(b.starts, off+uint32(pr.Start))
+	for _, in := range pr.Inst {
+		b.add(uint8(in.Op), in.Out, in.Arg, in.Rune, off, id)
+	}
+	return nil
+}
+
+func (b *builder) addBytes(expr string, id int32) error {
+	re, err := binsyntax.Parse(expr, binsyntax.Perl)
+	if err != nil {
+		return err
+	}
+	pr, err := binsyntax.Compile(re.Simplify())
+	if err != nil {
+		return err
+	}
+	off := uint32(len(b.insts))
+	b.starts = append(b.starts, off+uint32(pr.Start))
+	for _, in := range pr.Inst {
+		b.add(uint8(in.Op), in.Out, in.Arg, in.Rune, off, id)
+	}
+	return nil
+}
+
+// add takes over an instruction of package syntax; both such packages number
+// operations and flags alike.
+func (b *builder) add(op uint8, out, arg uint32, runes []rune, off uint32, id int32) {
+	n := inst{out: out + off, pat: id}
+	switch syntax.InstOp(op) {
+	case syntax.InstAlt, syntax.InstAltMatch:
+		n.op, n.arg = opAlt, arg+off
+	case syntax.InstCapture, syntax.InstNop:
+		n.op, n.arg = opAlt, out+off
+	case syntax.InstEmptyWidth:
+		n.op, n.arg = opEmpty, arg
+	case syntax.InstMatch:
+		n.op = opMatch
+	case syntax.InstFail:
+		n.op, n.arg = opRune, b.set(runeRanges{})
+	case syntax.InstRune, syntax.InstRune1:
+		r := runeRanges(runes)
+		if len(runes) == 1 {
+			r = runeRanges{runes[0], runes[0]}
+			if syntax.Flags(arg)&syntax.FoldCase != 0 {
+				for f := unicode.SimpleFold(runes[0]); f != runes[0]; f = unicode.SimpleFold(f) {
+					r = append(r, f, f)
+				}
+			}
+		}
+		n.op, n.arg = opRune, b.set(r)
+	case syntax.InstRuneAny:
+		n.op, n.arg = opRune, b.set(runeRanges{0, unicode.MaxRune})
+	case syntax.InstRuneAnyNotNL:
+		n.op, n.arg = opRune, b.set(runeRanges{0, '\n' - 1, '\n' + 1, unicode.MaxRune})
+	}
+	b.insts = append(b.insts, n)
+}
+
+func (b *builder) set(r runeRanges) uint32 {
+	b.key = b.key[:0]
+	for _, x := range r {
+		b.key = binary.LittleEndian.AppendUint32(b.key, uint32(x))
+	}
+	if i, ok := b.known[string(b.key)]; ok {
+		return i
+	}
+	i := uint32(len(b.ranges))
+	b.known[string(b.key)] = i
+	b.ranges = append(b.ranges, r)
+	return i
+}
+
+// addWords puts words into one trie for the whole program: a state then holds
+// a handful of places in it, however many words there are.
+func (b *builder) addWords(p Pattern, id int32) error {
+	for _, w := range p.Words {
+		if w == "" {
+			off := uint32(len(b.insts))
+			b.insts = append(b.insts, inst{op: opMatch, pat: id})
+			b.starts = append(b.starts, off)
+			continue
+		}
+		if !p.Bytes && !utf8.ValidString(w) {
+			return fmt.Errorf("word %q: got bytes that are not UTF-8, want Bytes set", w)
+		}
+		if b.root == nil {
+			b.root = map[rune]*wordNode{}
+		}
+		next, node := b.root, (*wordNode)(nil)
+		step := func(r rune) {
+			if 'A' <= r && r <= 'Z' {
+				r += 'a' - 'A'
+			}
+			if node = next[r]; node == nil {
+				node = &wordNode{next: map[rune]*wordNode{}}
+				next[r] = node
+				b.set(foldASCII(r))
+			}
+			next = node.next
+		}
+		if p.Bytes {
+			for i := range len(w) {
+				step(rune(w[i]))
+			}
+		} else {
+			for _, r := range w {
+				step(r)
+			}
+		}
+		if !slices.Contains(node.ends, id) {
+			node.ends = append(node.ends, id)
+		}
+	}
+	return nil
+}
+
+func foldASCII(r rune) runeRanges {
+	if 'a' <= r && r <= 'z' {
+		return runeRanges{r, r, r - 'a' + 'A', r - 'a' + 'A'}
+	}
+	return runeRanges{r, r}
+}
+
+// layTrie turns the maps of words into nodes, once classes are known.
+func (b *builder) layTrie() {
+	if b.root == nil {
+		return
+	}
+	var lay func(next map[rune]*wordNode, ends []int32) uint32
+	lay = func(next map[rune]*wordNode, ends []int32) uint32 {
+		k := len(b.trie)
+		b.trie = append(b.trie, trieNode{ends: ends})
+		pc := uint32(len(b.insts))
+		b.insts = append(b.insts, inst{op: opTrie, arg: uint32(k), pat: -1})
+		edges := make([]trieEdge, 0, len(next))
+		for _, r := range slices.Sorted(mapKeys(next)) {
+			n := next[r]
+			to := lay(n.next, n.ends)
+			class := b.classOf(r)
+			edges = append(edges, trieEdge{class, to})
+			if 'a' <= r && r <= 'z' {
+				// Patterns that are not words may tell the two cases apart.
+				if upper := b.classOf(r - 'a' + 'A'); upper != class {
+					edges = append(edges, trieEdge{upper, to})
+				}
+			}
+		}
+		slices.SortFunc(edges, func(x, y trieEdge) int { return int(x.class) - int(y.class) })
+		b.trie[k].next = edges
+		return pc
+	}
+	b.starts = append(b.starts, lay(b.root, nil))
+}
+
+func mapKeys(m map[rune]*wordNode) func(func(rune) bool) {
+	return func(yield func(rune) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}

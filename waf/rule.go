@@ -1,0 +1,198 @@
+package waf
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/ringwall/ringwall/waf/internal/seclang"
+	"github.com/ringwall/ringwall/waf/internal/transform"
+)
+
+// A rule is one SecRule, SecAction or SecMarker, ready to run.
+type rule struct {
+	Rule
+	pos     seclang.Pos
+	index   int // place in the engine's rules; of the first rule for chained ones
+	targets []target
+	op      operator // nil: the rule always matches
+	not     bool
+	steps   []*transform.Transform // without t:none
+
+	effects    []effect // non-disruptive actions, run on every match
+	disruptive disruptive
+	hasDisrupt bool
+	disruptAs  string // the action's name
+	flow       []flow
+	status     int
+	redirect   string
+
+	msg, logdata macro
+	capture      bool
+	multiMatch   bool
+	opensChain   bool
+	chain        *rule // the next one of the chain
+	chained      bool  // it is not the first of its chain
+	marker       int   // SecMarker: 1 + its place in marks
+	bit          int   // place in a batch; -1 for none
+	half         int   // which of the phase's batches
+	guarded      guards
+	quick        *quick // nil: the rule has no short test
+	jumps        bool   // the rule does nothing but jump when its short test holds
+	quiet        bool   // nobody sees that it matched
+}
+
+// A target is one variable that a rule reads, with the values of it that the
+// rule leaves out.
+type target struct {
+	v      varID
+	key    string         // in lower case; empty for all
+	rx     *regexp.Regexp // over keys in lower case
+	slot   int            // of TX with a key: its place; -1 otherwise
+	slots  []int          // of TX otherwise: the places of the keys
+	count  bool
+	except []exception
+}
+
+// A quick is the test of a rule that compares one value of TX with a number.
+type quick struct {
+	slot  int
+	count bool
+	op    *number
+	not   bool
+}
+
+func (q *quick) holds(tx *Transaction) bool {
+	s := &tx.txs[q.slot]
+	n := 0
+	switch {
+	case q.count && s.set:
+		n = 1
+	case !q.count && !s.set:
+		return false
+	case !q.count:
+		n = atoi(s.value)
+	}
+	return compare(q.op.op, n, q.op.n) != q.not
+}
+
+// short works out a rule's quick. Targets are to be linked before.
+func (r *rule) short() {
+	o, ok := r.op.(*number)
+	if !ok || !o.fixed || len(r.steps) > 0 || len(r.targets) != 1 {
+		return
+	}
+	if t := &r.targets[0]; t.v == vTX && t.slot >= 0 && len(t.except) == 0 {
+		r.quick = &quick{t.slot, t.count, o, r.not}
+		_, r.jumps = asGuard(r)
+	}
+}
+
+// An exception takes values of one variable out of a target.
+type exception struct {
+	key string         // in lower case
+	rx  *regexp.Regexp // over keys in lower case
+	all bool
+}
+
+func (x *exception) holds(lower string) bool {
+	return x.all || x.rx != nil && x.rx.MatchString(lower) || x.rx == nil && x.key == lower
+}
+
+// An effect is a non-disruptive action.
+type effect interface {
+	run(tx *Transaction, r *rule)
+}
+
+type disruptive uint8
+
+const (
+	doPass disruptive = iota
+	doBlock
+	doDeny
+	doDrop
+	doRedirect
+	doAllowPhase
+	doAllowRequest
+	doAllowAll
+)
+
+// A flow is a jump: over a number of rules, or to after a marker.
+type flow struct {
+	skip   int
+	marker int // 1 + its place in marks
+}
+
+// keyOf compiles the key of a target or an exception. Keys are compared without
+// regard to case, in both forms.
+func (l *loader) keyOf(key string, isRegexp bool) (string, *regexp.Regexp, error) {
+	if !isRegexp {
+		return strings.ToLower(key), nil, nil
+	}
+	rx, err := l.regexp("(?i)" + key)
+	return "", rx, err
+}
+
+// addTargets adds variables to a rule, and exceptions to those it has.
+func (l *loader) addTargets(r *rule, ts []seclang.Target) error {
+	for _, t := range ts {
+		v, ok := varIDs[t.Name]
+		if !ok {
+			return fmt.Errorf("got variable %s, which is not known", t.Name)
+		}
+		if t.Key != "" && !vars[v].sel {
+			return fmt.Errorf("variable %s has one value: it takes no key, got %q", t.Name, t.Key)
+		}
+		if v == vXML || v == vRequestXML || v == vResponseXML {
+			if t.Key != "/*" && t.Key != "//@*" && t.Key != "" {
+				return fmt.Errorf("variable %s: got path %q, want /* for the text or //@* for the attributes", t.Name, t.Key)
+			}
+		}
+		key, rx, err := l.keyOf(t.Key, t.Regexp)
+		if err != nil {
+			return fmt.Errorf("variable %s: %w", t.Name, err)
+		}
+		if !t.Except {
+			r.targets = append(r.targets, target{v: v, key: key, rx: rx, count: t.Count, slot: -1})
+			continue
+		}
+		for i := range r.targets {
+			if r.targets[i].v == v {
+				// The list may be shared with another copy of the rule.
+				x := r.targets[i].except
+				r.targets[i].except = append(x[:len(x):len(x)], exception{key: key, rx: rx, all: t.Key == ""})
+			}
+		}
+	}
+	return nil
+}
+
+// regexp compiles an expression once per load.
+func (l *loader) regexp(expr string) (*regexp.Regexp, error) {
+	if rx := l.patterns[expr]; rx != nil {
+		return rx, nil
+	}
+	rx, err := regexp.Compile(expr)
+	if err != nil {
+		return nil, err
+	}
+	l.patterns[expr] = rx
+	return rx, nil
+}
+
+// addStep adds a transformation to a rule; none takes all before it away.
+func (r *rule) addStep(name string) error {
+	if strings.EqualFold(name, "none") {
+		r.steps = nil
+		return nil
+	}
+	t, ok := transform.Lookup(name)
+	if !ok {
+		return fmt.Errorf("got transformation %q, which is not known", name)
+	}
+	r.steps = append(r.steps[:len(r.steps):len(r.steps)], t)
+	return nil
+}
+
+var errArgument = errors.New("it takes no argument")

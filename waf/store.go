@@ -1,0 +1,181 @@
+package waf
+
+import (
+	"container/list"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A store keeps values from request to request: IP, GLOBAL, SESSION, USER and
+// RESOURCE. It is in memory and bounded; what was not used for longest goes first.
+type store struct {
+	mu   sync.Mutex
+	rows map[storeKey]*list.Element
+	lru  list.List
+}
+
+type storeKey struct {
+	v   varID
+	key string
+}
+
+type storeRow struct {
+	key    storeKey
+	values map[string]storeValue
+	until  time.Time
+}
+
+type storeValue struct {
+	text  string
+	until time.Time // zero: as long as the row
+}
+
+func newStore() *store { return &store{} }
+
+const (
+	maxRows   = 65536
+	maxValues = 256 // of one row
+)
+
+// A storeRef is a row that a transaction opened with initcol.
+type storeRef struct {
+	v   varID
+	key string
+}
+
+// initcol:ip=%{REMOTE_ADDR} says which row the variable stands for.
+type initcol struct {
+	v   varID
+	key macro
+}
+
+func (l *loader) initcol(r *rule, s string) error {
+	col, key, ok := strings.Cut(s, "=")
+	v, known := varIDs[strings.ToUpper(strings.TrimSpace(col))]
+	if !ok || !known || vars[v].kind != kindStore {
+		return fmt.Errorf("got %q, want ip, global, session, user or resource and a key, such as ip=%%{REMOTE_ADDR}", s)
+	}
+	m, err := l.macro(key)
+	r.effects = append(r.effects, &initcol{v, m})
+	return err
+}
+
+func (a *initcol) run(tx *Transaction, _ *rule) {
+	for _, s := range tx.stores {
+		if s.v == a.v {
+			return
+		}
+	}
+	tx.stores = append(tx.stores, storeRef{a.v, strings.Clone(tx.expand(a.key))})
+}
+
+// expirevar:ip.name=60 gives a value an age, in seconds.
+type expirevar struct {
+	v    varID
+	name macro
+	age  macro
+}
+
+func (l *loader) expirevar(r *rule, s string) error {
+	name, age, ok := strings.Cut(s, "=")
+	col, key, dotted := strings.Cut(name, ".")
+	v, known := varIDs[strings.ToUpper(strings.TrimSpace(col))]
+	if !ok || !dotted || !known || vars[v].kind != kindStore {
+		return fmt.Errorf("got %q, want a stored value and seconds, such as ip.name=60", s)
+	}
+	n, err := l.macro(key)
+	if err != nil {
+		return err
+	}
+	m, err := l.macro(age)
+	r.effects = append(r.effects, &expirevar{v, n, m})
+	return err
+}
+
+func (a *expirevar) run(tx *Transaction, _ *rule) {
+	seconds, err := strconv.Atoi(tx.expand(a.age))
+	if err != nil {
+		return
+	}
+	name := strings.ToLower(tx.expand(a.name))
+	tx.row(a.v, func(row *storeRow) {
+		if v, ok := row.values[name]; ok {
+			v.until = tx.start.Add(time.Duration(seconds) * time.Second)
+			row.values[name] = v
+		}
+	})
+}
+
+// row calls f with the row that the transaction opened for a variable.
+func (tx *Transaction) row(v varID, f func(*storeRow)) {
+	for _, ref := range tx.stores {
+		if ref.v == v {
+			tx.e.store.with(storeKey{v, ref.key}, tx.start, time.Duration(tx.e.settings.timeout)*time.Second, f)
+			return
+		}
+	}
+}
+
+func (s *store) with(k storeKey, now time.Time, age time.Duration, f func(*storeRow)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.rows[k]
+	if e != nil && now.After(e.Value.(*storeRow).until) {
+		s.lru.Remove(e)
+		e = nil
+	}
+	if e == nil {
+		if s.rows == nil {
+			s.rows = map[storeKey]*list.Element{}
+		}
+		e = s.lru.PushFront(&storeRow{key: k, values: map[string]storeValue{}})
+		s.rows[k] = e
+		if s.lru.Len() > maxRows {
+			last := s.lru.Back()
+			s.lru.Remove(last)
+			delete(s.rows, last.Value.(*storeRow).key)
+		}
+	}
+	s.lru.MoveToFront(e)
+	row := e.Value.(*storeRow)
+	row.until = now.Add(age)
+	f(row)
+}
+
+// stored returns a stored value; its name is in lower case.
+func (tx *Transaction) stored(v varID, name string) (s string, ok bool) {
+	tx.row(v, func(row *storeRow) {
+		if val, is := row.values[name]; is && (val.until.IsZero() || !tx.start.After(val.until)) {
+			s, ok = val.text, true
+		}
+	})
+	return s, ok
+}
+
+func (tx *Transaction) storeSet(v varID, name, value string) {
+	tx.row(v, func(row *storeRow) {
+		old, had := row.values[name]
+		if !had && len(row.values) >= maxValues {
+			return
+		}
+		row.values[strings.Clone(name)] = storeValue{strings.Clone(value), old.until}
+	})
+}
+
+func (tx *Transaction) storeRemove(v varID, name string) {
+	tx.row(v, func(row *storeRow) { delete(row.values, name) })
+}
+
+func (tx *Transaction) gatherStore(out []value, t *target) []value {
+	tx.row(t.v, func(row *storeRow) {
+		for name, val := range row.values {
+			if (val.until.IsZero() || !tx.start.After(val.until)) && t.wants(name) {
+				out = append(out, value{t.v, name, name, val.text})
+			}
+		}
+	})
+	return out
+}

@@ -1,0 +1,192 @@
+package waf
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"strings"
+)
+
+// warm runs requests such as sites get through a new engine, so that the first
+// real one finds programs and states made.
+func (e *Engine) warm() {
+	onMatch, store := e.onMatch, e.store
+	e.onMatch, e.store = nil, newStore()
+	defer func() { e.onMatch, e.store = onMatch, store }()
+	w := warmer{rand.New(rand.NewPCG(1, 1))}
+	for i := range warmRequests {
+		tx := e.NewTransactionWithID("warm")
+		w.play(tx, i)
+		_ = tx.Close()
+	}
+}
+
+const warmRequests = 40
+
+// A warmer makes up requests.
+type warmer struct{ r *rand.Rand }
+
+func (w warmer) play(tx *Transaction, i int) {
+	method, contentType, body := "GET", "", ""
+	switch i % 6 {
+	case 1:
+		method, contentType, body = "POST", "application/json", w.json()
+	case 3:
+		method, contentType, body = "POST", "application/x-www-form-urlencoded", w.form(2+w.r.IntN(5))
+	}
+	tx.ProcessConnection("192.0.2.1", 40000, "192.0.2.2", 443)
+	tx.ProcessURI(w.path()+"?"+w.form(w.r.IntN(4)), method, "HTTP/1.1")
+	for _, h := range [...][2]string{
+		{"Host", "www.example.com"},
+		{"User-Agent", warmAgents[w.r.IntN(len(warmAgents))]},
+		{"Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"},
+		{"Accept-Language", "en-GB,en;q=0.9,de;q=0.8"},
+		{"Accept-Encoding", "gzip, deflate, br, zstd"},
+		{"Referer", "https://www.example.com" + w.path()},
+		{"Cookie", "session=" + w.token() + "; " + w.word() + "=" + w.value() + "; _ga=GA1.2." + w.number()},
+		{"Cache-Control", "no-cache"},
+		{"Connection", "keep-alive"},
+		{"Upgrade-Insecure-Requests", "1"},
+		{"Sec-Fetch-Site", "same-origin"},
+	} {
+		tx.AddRequestHeader(h[0], h[1])
+	}
+	if body != "" {
+		tx.AddRequestHeader("Content-Type", contentType)
+		tx.AddRequestHeader("Content-Length", fmt.Sprint(len(body)))
+	}
+	tx.ProcessRequestHeaders()
+	_, _, _ = tx.WriteRequestBody([]byte(body))
+	_, _ = tx.ProcessRequestBody()
+	tx.AddResponseHeader("Content-Type", "text/html")
+	tx.ProcessResponseHeaders(200, "HTTP/1.1")
+	if tx.IsResponseBodyAccessible() && tx.IsResponseBodyProcessable() {
+		_, _, _ = tx.WriteResponseBody([]byte("<!doctype html><html><head><title>" + w.phrase(3) + "</title></head><body class='x'><p>" + w.phrase(20) + " &amp; more.</p><script>var a = {\"b\": [1, 2]};</script></body></html>"))
+	}
+	_, _ = tx.ProcessResponseBody()
+	tx.ProcessLogging()
+}
+
+var warmWords = strings.Fields(`the be to of in that have it for not on with he as you do at this but his by from they we say her she will my one all would there their what so up out if
+about who get which go me when make can like time no just him know take people into year your good some could them see other than then now look only come its over think also back after
+use two how our work first well way even new want because any these give day most us account admin api app article asset author blog book cart category check city code color comment
+contact content count country customer data date delivery description detail email event field file filter gallery group home image index info item key language last limit link list locale
+login mail main member menu message mobile model month name news next note number offer offset option order page parent part password payment phone photo picture plan plugin post preview
+price privacy product profile project public quantity query question rating read redirect register report result review role sale search section service session setting shipping shop size
+sort start state status store street style subject summary support tag team template term test text theme thumb title token topic total type update upload user value version video view week
+widget width window wood yellow zone zip Quick brown fox jumps lazy dog vexed Jürgen naïve café`)
+
+var warmAgents = [...]string{
+	"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+	"Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0",
+	"Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1",
+	"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Safari/605.1.15",
+}
+
+func (w warmer) word() string   { return warmWords[w.r.IntN(len(warmWords))] }
+func (w warmer) number() string { return fmt.Sprint(w.r.IntN(1 << (4 + w.r.IntN(28)))) }
+
+func (w warmer) token() string {
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	n := 16
+	if w.r.IntN(2) == 0 {
+		n = 62 // as in hexadecimal numbers, more or less
+	}
+	b := make([]byte, 24)
+	for i := range b {
+		b[i] = digits[len(digits)-n+w.r.IntN(n)]
+	}
+	return string(b)
+}
+
+func (w warmer) phrase(n int) string {
+	var b strings.Builder
+	for i := range n {
+		switch k := w.r.IntN(20); {
+		case i == 0:
+		case k == 0:
+			b.WriteString(", ")
+		case k == 1:
+			b.WriteString(". ")
+		case k == 2:
+			b.WriteString(" - ")
+		case k == 3:
+			b.WriteString("\r\n")
+		default:
+			b.WriteByte(' ')
+		}
+		s := w.word()
+		switch w.r.IntN(12) {
+		case 0:
+			s = strings.ToUpper(s[:1]) + s[1:]
+		case 1:
+			s += "'s"
+		case 2:
+			s = w.number()
+		case 3:
+			s = "(" + s + ")"
+		}
+		b.WriteString(s)
+	}
+	return b.String()
+}
+
+// value is what an argument may hold.
+func (w warmer) value() string {
+	switch w.r.IntN(12) {
+	case 0:
+		return w.token()
+	case 1:
+		return fmt.Sprintf("20%02d-%02d-%02dT%02d:%02d:00Z", w.r.IntN(40), 1+w.r.IntN(12), 1+w.r.IntN(28), w.r.IntN(24), w.r.IntN(60))
+	case 2:
+		return w.word() + "." + w.word() + "@example.com"
+	case 3:
+		return "https://www.example.com" + w.path()
+	case 4:
+		return w.word() + "_" + w.word()
+	case 5:
+		return fmt.Sprintf("%d.%02d", w.r.IntN(1000), w.r.IntN(100))
+	case 6, 7:
+		return w.number()
+	case 8:
+		return w.phrase(20)
+	}
+	return w.phrase(1 + w.r.IntN(4))
+}
+
+func (w warmer) path() string {
+	var b strings.Builder
+	for range 1 + w.r.IntN(3) {
+		b.WriteString("/" + w.word())
+	}
+	switch w.r.IntN(4) {
+	case 0:
+		b.WriteString("-" + w.word() + "-" + w.number())
+	case 1:
+		b.WriteString("." + [...]string{"html", "php", "js", "css", "png"}[w.r.IntN(5)])
+	}
+	return b.String()
+}
+
+func (w warmer) form(n int) string {
+	v := url.Values{}
+	for range n {
+		name := w.word()
+		switch w.r.IntN(6) {
+		case 0:
+			name += "[]"
+		case 1:
+			name += "_" + w.number()
+		}
+		v.Add(name, w.value())
+	}
+	return v.Encode()
+}
+
+func (w warmer) json() string {
+	var items []string
+	for range 1 + w.r.IntN(5) {
+		items = append(items, fmt.Sprintf(`{"id":%s,%q:%q,%q:%q,"ok":true,"at":null}`, w.number(), w.word(), w.value(), w.word(), w.value()))
+	}
+	return `{"items":[` + strings.Join(items, ",") + `]}`
+}
