@@ -131,6 +131,9 @@ func Check(number int, c *Control, passes []*Pass, all bool) (r Result, applies 
 		switch {
 		case slices.ContainsFunc(q.findings, func(f Finding) bool { return f.Verdict == Broken }):
 			v = Broken
+		case why == "" && len(q.findings) == 0 && len(p.World.Holes) > 0:
+			v = Unknown
+			r.Error = cmp.Or(r.Error, "a part of the templates cannot be seen: "+p.World.Holes[0])
 		case why != "" || len(q.findings) > 0 || len(q.tried) == 0:
 			v = Unknown
 			r.Error = cmp.Or(r.Error, why)

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/ringwall/ringwall/internal/template"
@@ -9,13 +10,14 @@ import (
 // A Model is the identities and policies of one World.
 type Model struct {
 	World      *template.World
-	Principals []*Principal // roles, then users, in the files' order
+	Principals []*Principal // roles, then users, then groups, in the files' order
 
 	byKey  map[string]*Principal
 	climbs map[*Principal][]Edge
 }
 
-// A Principal is a role or a user that the templates make.
+// A Principal is a role, a user or a group that the templates make. A group stands
+// for whoever is in it.
 type Principal struct {
 	Res      *template.Resource
 	Name     string
@@ -36,7 +38,7 @@ func Build(w *template.World) *Model {
 	for _, r := range w.OfType("AWS::IAM::ManagedPolicy") {
 		policies[r.Key()] = r
 	}
-	for _, r := range w.OfType("AWS::IAM::Role", "AWS::IAM::User") {
+	for _, r := range w.OfType("AWS::IAM::Role", "AWS::IAM::User", "AWS::IAM::Group") {
 		p := &Principal{Res: r, Name: r.ID, ARN: m.Text(template.Token(r.Key(), "Arn"))}
 		p.Trust = m.statements(r.Get("AssumeRolePolicyDocument"), "the trust policy of "+r.ID, r.Pos)
 		for _, v := range r.Get("Policies").List() {
@@ -53,13 +55,13 @@ func Build(w *template.World) *Model {
 		m.byKey[r.Key()] = p
 	}
 	for _, r := range w.OfType("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy") {
-		for _, v := range append(r.Get("Roles").List(), r.Get("Users").List()...) {
+		for _, v := range slices.Concat(r.Get("Roles").List(), r.Get("Users").List(), r.Get("Groups").List()) {
 			if p := m.byName(v); p != nil {
 				p.Identity = append(p.Identity, m.statements(r.Get("PolicyDocument"), "policy "+r.ID, r.Pos)...)
 			}
 		}
 	}
-	for _, x := range []struct{ typ, field string }{{"AWS::IAM::RolePolicy", "RoleName"}, {"AWS::IAM::UserPolicy", "UserName"}} {
+	for _, x := range []struct{ typ, field string }{{"AWS::IAM::RolePolicy", "RoleName"}, {"AWS::IAM::UserPolicy", "UserName"}, {"AWS::IAM::GroupPolicy", "GroupName"}} {
 		for _, r := range w.OfType(x.typ) {
 			if p := m.byName(r.Get(x.field)); p != nil {
 				p.Identity = append(p.Identity, m.statements(r.Get("PolicyDocument"), "policy "+r.ID, r.Pos)...)
@@ -79,7 +81,7 @@ func (m *Model) byName(v *template.Value) *Principal {
 		return nil
 	}
 	for _, p := range m.Principals {
-		if p.Res.Get("RoleName").Is(name) || p.Res.Get("UserName").Is(name) {
+		if p.Res.Get("RoleName").Is(name) || p.Res.Get("UserName").Is(name) || p.Res.Get("GroupName").Is(name) {
 			return p
 		}
 	}
@@ -136,6 +138,7 @@ var names = map[string]struct{ prop, ref, arn string }{
 	"AWS::Logs::LogGroup":                      {"LogGroupName", "%n", "arn:aws:logs:%r:%a:log-group:%n:*"},
 	"AWS::IAM::Role":                           {"RoleName", "%n", "arn:aws:iam::%a:role/%n"},
 	"AWS::IAM::User":                           {"UserName", "%n", "arn:aws:iam::%a:user/%n"},
+	"AWS::IAM::Group":                          {"GroupName", "%n", "arn:aws:iam::%a:group/%n"},
 	"AWS::IAM::InstanceProfile":                {"InstanceProfileName", "%n", "arn:aws:iam::%a:instance-profile/%n"},
 	"AWS::IAM::ManagedPolicy":                  {"ManagedPolicyName", "arn:aws:iam::%a:policy/%n", ""},
 	"AWS::CloudTrail::Trail":                   {"TrailName", "%n", "arn:aws:cloudtrail:%r:%a:trail/%n"},

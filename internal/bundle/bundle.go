@@ -41,7 +41,7 @@ func (b Bundle) String() string { return fmt.Sprintf("%d %s", len(b.Parts), b.Su
 // Pack packs files in the order in which they are given.
 func Pack(files []File) (Bundle, error) {
 	var buf bytes.Buffer
-	z, err := gzip.NewWriterLevel(&buf, gzip.BestCompression)
+	z, err := gzip.NewWriterLevel(&buf, gzip.DefaultCompression)
 	if err != nil {
 		return Bundle{}, err
 	}

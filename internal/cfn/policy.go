@@ -82,3 +82,13 @@ func (s Statement) tree(b *builder) any {
 func Assume(services ...string) Policy {
 	return Policy{{Principal: Service(services...), Action: []string{"sts:AssumeRole"}}}
 }
+
+// GrantsOfServicesOnly is the statement of a key's policy that refuses grants to all
+// but AWS's own services (Control Tower, CT.KMS.PR.3): a grant outlives the right of
+// the one who made it.
+func GrantsOfServicesOnly() Statement {
+	return Statement{
+		Sid: "GrantsOfServicesOnly", Deny: true, Principal: Anyone, Action: []string{"kms:CreateGrant"}, Resource: Strs("*"),
+		Condition: M{"BoolIfExists": M{"kms:GrantIsForAWSResource": "false", "aws:PrincipalIsAWSService": "false"}},
+	}
+}

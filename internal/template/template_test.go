@@ -254,6 +254,24 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// What only CloudFormation sees is said.
+func TestHoles(t *testing.T) {
+	for _, x := range []struct{ text, want string }{
+		{"Resources:\n  X: {Type: T}\n", ""},
+		{"Transform: AWS::LanguageExtensions\nResources:\n  X: {Type: T}\n", ""},
+		{"Transform: AWS::Serverless-2016-10-31\nResources:\n  X: {Type: T}\n", "macro AWS::Serverless-2016-10-31"},
+		{"Transform: [AWS::LanguageExtensions, Ours]\nResources:\n  X: {Type: T}\n", "macro Ours"},
+		{"Resources:\n  X: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: 'https://x/y'}}\n", "template of the stack X is not here"},
+		{"Resources:\n  X: {Type: A::B::MODULE}\n", "module X"},
+		{"Resources:\n  'Fn::ForEach::L': [a, [b], {}]\n", "Fn::ForEach::L makes resources"},
+	} {
+		ws, _ := newSet(t, "a.yaml", x.text).Worlds()
+		if got := strings.Join(ws[0].Holes, "; "); x.want == "" && got != "" || !strings.Contains(got, x.want) {
+			t.Errorf("%q: got %q, want %q", x.text, got, x.want)
+		}
+	}
+}
+
 func TestLoadDirectory(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{

@@ -15,6 +15,10 @@ type World struct {
 	// Default: the parameters have their default values, and nothing else had to
 	// be decided.
 	Default bool
+	// Holes are parts of the templates that only CloudFormation sees: what a macro
+	// makes of them, stacks whose template is elsewhere. With one, nothing can be
+	// said to be absent.
+	Holes []string
 	// Notes are what the world takes for granted.
 	Notes []string
 	// Decided is what was chosen, in words: "Env=prod". Empty: nothing had to be.
@@ -205,7 +209,19 @@ func (w *World) addStack(st *Stack) {
 	}
 	w.Stacks = append(w.Stacks, st)
 	w.byStack[st.Name] = st
+	if st.Template.macro != "" {
+		w.Holes = append(w.Holes, "macro "+st.Template.macro+" rewrites "+st.Template.File+" when it is deployed")
+	}
 	for _, f := range st.Template.Resources.Fields {
+		typ, _ := f.Value.Get("Type").text()
+		switch {
+		case strings.HasPrefix(f.Name, "Fn::"):
+			w.Holes = append(w.Holes, f.Pos.String()+": "+f.Name+" makes resources when it is deployed")
+		case strings.HasSuffix(typ, "::MODULE"):
+			w.Holes = append(w.Holes, f.Pos.String()+": module "+f.Name+" makes resources when it is deployed")
+		case typ == "AWS::CloudFormation::Stack" && w.Set.child(st.Template, f.Value) == nil:
+			w.Holes = append(w.Holes, f.Pos.String()+": the template of the stack "+f.Name+" is not here")
+		}
 		if c := w.Set.child(st.Template, f.Value); c != nil {
 			w.addStack(&Stack{Name: st.Name + "." + f.Name, Template: c, parent: st, given: f.Value.Get("Properties").Get("Parameters")})
 		}

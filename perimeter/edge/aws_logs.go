@@ -17,9 +17,7 @@ func (e *edgeStack) logsKey() *cfn.Handle {
 			{Sid: "LogGroups", Principal: cfn.M{"Service": cfn.Sub("logs.${AWS::Region}.amazonaws.com")},
 				Action: []string{"kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"}, Resource: cfn.Strs("*"),
 				Condition: cfn.M{"ArnLike": cfn.M{"kms:EncryptionContext:aws:logs:arn": cfn.Sub("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:*")}}},
-			// A grant outlives the right of the one who made it (Control Tower, CT.KMS.PR.3).
-			{Sid: "GrantsOfServicesOnly", Deny: true, Principal: cfn.Anyone, Action: []string{"kms:CreateGrant"}, Resource: cfn.Strs("*"),
-				Condition: cfn.M{"BoolIfExists": cfn.M{"kms:GrantIsForAWSResource": "false", "aws:PrincipalIsAWSService": "false"}}},
+			cfn.GrantsOfServicesOnly(),
 		},
 	}, cfn.Retain())
 }

@@ -64,20 +64,11 @@ func owners() cfn.Statement {
 	}
 }
 
-// grantsOfServices refuses grants to all but AWS's own services (Control Tower,
-// CT.KMS.PR.3): a grant outlives the right of the one who made it.
-func grantsOfServices() cfn.Statement {
-	return cfn.Statement{
-		Sid: "GrantsOfServicesOnly", Deny: true, Principal: cfn.Anyone, Action: []string{"kms:CreateGrant"}, Resource: cfn.Strs("*"),
-		Condition: cfn.M{"BoolIfExists": cfn.M{"kms:GrantIsForAWSResource": "false", "aws:PrincipalIsAWSService": "false"}},
-	}
-}
-
 func key(st *cfn.Stack, id, about string, policy cfn.Policy) *cfn.Handle {
 	return st.Add(id, &res.KMSKey{
 		Description:         cfn.S("Key of the " + about + "."),
 		EnableKeyRotation:   cfn.B(true),
 		PendingWindowInDays: cfn.I(30),
-		KeyPolicy:           append(policy, grantsOfServices()),
+		KeyPolicy:           append(policy, cfn.GrantsOfServicesOnly()),
 	}, cfn.Retain())
 }

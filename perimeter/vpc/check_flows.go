@@ -136,6 +136,9 @@ func listedPorts(want []int) string {
 }
 
 func checkResolved(p *perimeter.Pass) error {
+	for _, h := range p.World.Holes {
+		p.Unknown(nil, template.Pos{}, "a part of the templates cannot be seen: %s", h)
+	}
 	if len(p.Reach.Nodes) == 0 {
 		p.Absent("anything with a network interface")
 		return nil

@@ -375,8 +375,12 @@ func (g *nginx) server() {
 		}
 		g.line("types { }")
 		g.line(`default_type "";`)
-		g.line("add_header Content-Type $rw_type always;")
-		g.line("add_header X-Request-Id $rw_id always;")
+		if pg.code == 400 || pg.code == 414 { // what could not be read has no id, and asks for no form
+			g.line(`add_header Content-Type "text/plain; charset=utf-8" always;`)
+		} else {
+			g.line("add_header Content-Type $rw_type always;")
+			g.line("add_header X-Request-Id $rw_id always;")
+		}
 		g.line("add_header X-Content-Type-Options nosniff always;")
 		g.line("add_header Cache-Control no-store always;")
 		g.line("add_header Content-Security-Policy %q always;", pageCSP)

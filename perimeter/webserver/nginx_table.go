@@ -232,6 +232,12 @@ func (g *nginx) files() {
 func (g *nginx) texts() {
 	for _, p := range g.pages() {
 		text := http.StatusText(p.status)
+		if p.code == 400 || p.code == 414 {
+			g.line("map $rw_want $rw_page%d {", p.code)
+			g.line(`default "%d %s\n%s\n";`, p.status, text, p.class)
+			g.line("}")
+			continue
+		}
 		g.line("map $rw_want $rw_page%d {", p.code)
 		g.line(`default "%d %s\n%s\nrequest $rw_id\n";`, p.status, text, p.class)
 		g.line(`json '{"class":"%s","request_id":"$rw_id","status":%d}\n';`, p.class, p.status)
