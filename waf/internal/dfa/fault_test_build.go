@@ -28,20 +28,6 @@ func (s *Set) note(patterns []Pattern) {
 	noted.sets[s] = patterns
 }
 
-// Sets lists the sets of this process with their patterns.
-func Sets() map[*Set][]Pattern { return noted.sets }
-
-// Parts is how many automata of a set are run on every text.
-func (s *Set) Parts() int { return len(s.parts) }
-
-// Splits lists the numbers of the patterns that are looked for by their pieces.
-func (s *Set) Splits() (ids []int) {
-	for i := range s.split {
-		ids = append(ids, int(s.split[i].exact.id))
-	}
-	return ids
-}
-
 func (s *Set) lostPart(n int) bool { return Fault.Part != nil && Fault.Part(s, n) }
 
 func (s *Set) lostSplit(p *parted) bool {
