@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -38,13 +39,21 @@ func (b Bundle) Key() string { return b.Sum[:12] }
 // String is what the one who unpacks must know: how many pieces, and the checksum.
 func (b Bundle) String() string { return fmt.Sprintf("%d %s", len(b.Parts), b.Sum) }
 
+// writers are used again: a new one clears a megabyte before its first byte.
+var writers = sync.Pool{New: func() any {
+	z, err := gzip.NewWriterLevel(nil, gzip.DefaultCompression)
+	if err != nil {
+		panic("bundle: " + err.Error()) // the level is one of the package's own
+	}
+	return z
+}}
+
 // Pack packs files in the order in which they are given.
 func Pack(files []File) (Bundle, error) {
 	var buf bytes.Buffer
-	z, err := gzip.NewWriterLevel(&buf, gzip.DefaultCompression)
-	if err != nil {
-		return Bundle{}, err
-	}
+	z := writers.Get().(*gzip.Writer)
+	defer writers.Put(z)
+	z.Reset(&buf)
 	t := tar.NewWriter(z)
 	for _, f := range files {
 		if !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path {
