@@ -1,0 +1,129 @@
+package tuning
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ringwall/ringwall/internal/proxy"
+	"github.com/ringwall/ringwall/perimeter/edge"
+	"github.com/ringwall/ringwall/plan"
+	"github.com/ringwall/ringwall/waf/ftw"
+)
+
+func get(uri string, header ...string) ftw.Request {
+	r := ftw.Request{Method: "GET", URI: uri, Proto: "HTTP/1.1", Headers: []ftw.Header{{Name: "Host", Value: "shop.test"}, {Name: "User-Agent", Value: "Mozilla/5.0"}, {Name: "Accept", Value: "*/*"}}}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Headers = append(r.Headers, ftw.Header{Name: header[i], Value: header[i+1]})
+	}
+	return r
+}
+
+// What is suggested lets the request pass, at its place, and the same attack
+// nowhere else.
+func TestSuggest(t *testing.T) {
+	sqli := url.QueryEscape("1' OR '1'='1")
+	for _, c := range []struct {
+		r    ftw.Request
+		want int // exclusions
+		not  ftw.Request
+	}{
+		{get("/comment?text=" + sqli), 1, get("/comment?other=" + sqli)},
+		{get("/?text=" + sqli), 1, get("/x?text=" + sqli)},
+		{get("/a%3ab/?x=" + sqli + "&y=" + sqli), 2, get("/a:b?x=" + sqli)},
+		{get("/c?a%20b=" + sqli), 1, get("/d?a%20b=" + sqli)}, // no rule can name it: the whole rule is left out
+		{get("/e", "Cookie", "c="+sqli), 1, get("/e?c=" + sqli)},
+	} {
+		p := testPlan(nil)
+		before := edge.NewJudge(p).Judge(&c.r, false)
+		if before.Verdict != edge.Refused {
+			t.Fatalf("%s: got %v, want it refused", c.r.URI, before.Verdict)
+		}
+		list, err := Suggest(&proxy.Event{Method: "GET", URL: c.r.URI, Refusal: &before.Refusal})
+		if err != nil || len(list) != c.want {
+			t.Errorf("%s: got %+v, %v, want %d exclusions", c.r.URI, list, err, c.want)
+			continue
+		}
+		after := edge.NewJudge(testPlan(func(w *plan.WAF) { w.Exclusions = list }))
+		if v := after.Judge(&c.r, false); v.Verdict != edge.Passed {
+			t.Errorf("%s: with %+v: got %v %+v, want it to pass", c.r.URI, list, v.Verdict, v.Refusal)
+		}
+		if v := after.Judge(&c.not, false); v.Verdict != edge.Refused {
+			t.Errorf("%s: with %+v: got %v, want it refused", c.not.URI, list, v.Verdict)
+		}
+	}
+}
+
+// The fewest rules: those whose scores bring the sum under the threshold.
+func TestSuggestsTheFewest(t *testing.T) {
+	rule := func(id, score int) proxy.Rule { return proxy.Rule{ID: id, Target: "ARGS:q", Score: score} }
+	for _, c := range []struct {
+		ref  proxy.Refused
+		want string
+	}{
+		{proxy.Refused{Rules: []proxy.Rule{rule(920300, 2), rule(942100, 5), rule(942430, 2)}, Score: 9, Threshold: 5}, "[942100]"},
+		{proxy.Refused{Rules: []proxy.Rule{rule(942430, 3), rule(942431, 3)}, Score: 6, Threshold: 5}, "[942430]"},
+		{proxy.Refused{Rules: []proxy.Rule{rule(942430, 3)}, Score: 30, Threshold: 5}, "not all"},
+		{proxy.Refused{Rules: []proxy.Rule{rule(100, 0)}}, "rule 100 refused this request by itself"},
+		{proxy.Refused{Control: "edge/waf-args", Reason: "too many"}, "no rule"},
+	} {
+		list, err := Suggest(&proxy.Event{URL: "/x", Refusal: &c.ref})
+		var ids []int
+		for _, x := range list {
+			ids = append(ids, x.Rule)
+		}
+		if got := fmt.Sprint(ids, err); !strings.Contains(got, c.want) {
+			t.Errorf("%+v: got %s, want %s", c.ref, got, c.want)
+		}
+	}
+	if _, err := Suggest(&proxy.Event{}); err == nil {
+		t.Error("a request that nobody refused: got no error")
+	}
+}
+
+// Recorded requests change their verdict when a rule of the user's own hits them,
+// and a probe's attack that would pass is named.
+func TestVirtualPatch(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "recorded.jsonl")
+	line := func(shape, uri string) string {
+		return fmt.Sprintf(`{"profile":"public","shape":%q,"method":"GET","uri":%q,"proto":"HTTP/1.1","headers":[{"Name":"Host","Value":"shop.test"},{"Name":"User-Agent","Value":"x"},{"Name":"Accept","Value":"*/*"}]}`+"\n", shape, uri)
+	}
+	if err := os.WriteFile(name, []byte(line("a", "/a?coupon=old")+line("b", "/b")+line("a", "/a?coupon=NEW")+`{"half`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name+".1", []byte(line("c", "/c?coupon=a-b")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	good, err := Recorded(name)
+	if err != nil || len(good) != 3 {
+		t.Fatalf("got %+v, %v, want the latest of three shapes", good, err)
+	}
+	patch := testPlan(func(w *plan.WAF) {
+		w.Rules = []plan.RuleFile{{File: "/srv/site/own.conf", Text: `SecRule ARGS:coupon "@rx [^A-Z]" "id:1,phase:2,deny,status:403,log,msg:'coupon'"`}}
+	})
+	r, err := Compare(t.Context(), edge.NewJudge(testPlan(nil)), edge.NewJudge(patch), append(Probes(), good...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	r.WriteText(&b)
+	if len(r.Changes) != 1 || r.Changes[0].Name != "GET /c?coupon=a-b" || r.Changes[0].Weaker() || !strings.Contains(b.String(), "1 of 3 passed and would be refused") {
+		t.Errorf("got %+v\n%s", r.Changes, b.String())
+	}
+
+	weak := testPlan(func(w *plan.WAF) { w.DetectOnly = true })
+	r, err = Compare(t.Context(), edge.NewJudge(testPlan(nil)), edge.NewJudge(weak), Probes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Passing(); len(got) != len(Probes()) || got[0].Control == "" {
+		t.Errorf("rules that only log: got %d attacks that pass, want all %d", len(got), len(Probes()))
+	}
+	if none, err := Recorded(filepath.Join(dir, "none")); err != nil || len(none) != 0 {
+		t.Errorf("without a file: got %v, %v", none, err)
+	}
+}
