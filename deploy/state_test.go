@@ -67,7 +67,10 @@ func TestWaitsForOthers(t *testing.T) {
 	mustDeploy(t, c, site)
 	changed := edit(t, site, "wp-dev-network-stack", `"fleet"`, `"the fleet"`)
 	ctx, cancel := context.WithCancel(t.Context())
-	srv.OnResource(func(_, _, _, _ string) { cancel() })
+	srv.OnResource(func(_, _, _, _ string) {
+		cancel()
+		time.Sleep(500 * time.Millisecond) // the stack is still busy when the next run comes
+	})
 	if _, err := c.Deploy(ctx, changed, Options{}); err == nil {
 		t.Fatal("got no error")
 	}
