@@ -47,7 +47,7 @@ func runFront() error {
 		listeners = append(listeners, l)
 	}
 	if cfg.Trials != nil {
-		go try(cfg.Trials, dial, inherited(3+len(cfg.Listeners), "proof"))
+		go try(cfg.Trials, dial, inherited(4+len(cfg.Listeners), "proof"))
 	}
 
 	p := cfg.Plan
