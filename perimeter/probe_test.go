@@ -235,7 +235,11 @@ func TestProbesSeeTheWalls(t *testing.T) {
 	s := startSite(t, probePlan())
 	var all []*perimeter.Control
 	for _, p := range outside {
-		all = append(all, p.Controls...)
+		for _, c := range p.Controls {
+			if c.Probe != nil { // what templates promise is checked, not probed
+				all = append(all, c)
+			}
+		}
 	}
 	began := time.Now()
 	results := s.judge(all...)
