@@ -25,7 +25,9 @@ import (
 // Perimeters 3 and 5 are judged together, in one network that stands for a
 // site's: the same hosts, the same rules, and something that listens everywhere.
 
-var controls = slices.Concat(vpc.Perimeter.Controls, instance.Perimeter.Controls)
+// controls are those of both walls that are probed; templates are checked elsewhere.
+var controls = slices.DeleteFunc(slices.Concat(vpc.Perimeter.Controls, instance.Perimeter.Controls),
+	func(c *perimeter.Control) bool { return c.Probe == nil })
 
 type trial struct {
 	Control string
