@@ -27,7 +27,7 @@ func TestMutations(t *testing.T) {
 	tried := map[string]bool{}
 	t.Run("board", func(t *testing.T) { mutate(t, boardWith(t, "walldown", strict), tried) })
 	t.Run("wordpress", func(t *testing.T) { mutate(t, wordpressWith(t, "walldown"), tried) })
-	for _, j := range verify.Jobs(all.Perimeters) {
+	for _, j := range verify.Probing(verify.Jobs(all.Perimeters)) {
 		if !tried[j.Control.ID] && os.Getenv("MUTATE") == "" {
 			t.Errorf("%s: no site of this test has anything for it", j.Control.ID)
 		}
@@ -60,7 +60,7 @@ func mutate(t *testing.T, s *localtest.Site, tried map[string]bool) {
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "control\twall up\twall down\tboth ways")
-	for _, j := range verify.Jobs(all.Perimeters) {
+	for _, j := range verify.Probing(verify.Jobs(all.Perimeters)) {
 		id := j.Control.ID
 		if tried[id] || len(only) > 0 && !contains(only, id) {
 			continue
