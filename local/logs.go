@@ -23,10 +23,7 @@ const maxLog = 32 << 20
 
 // The good requests that the edge keeps hold what visitors wrote: there are few
 // of them, and they are gone when recording is switched off.
-const (
-	recordedLog = "recorded.jsonl"
-	maxRecorded = 4 << 20
-)
+const maxRecorded = 4 << 20
 
 // A logFile is a log that keeps its last two files. Writing never fails for the
 // writer: a full disk must not stop a site.

@@ -51,6 +51,8 @@ func (s State) Refusals() string { return filepath.Join(s.Logs(), "refusals.json
 // Recorded is the log with one JSON line per good request that was kept.
 func (s State) Recorded() string { return filepath.Join(s.Logs(), recordedLog) }
 
+const recordedLog = "recorded.jsonl"
+
 // reloaded is where the rules lie that were put in force after the start.
 func (s State) reloaded() string { return s.path("run", "rules.json") }
 
