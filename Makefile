@@ -4,6 +4,7 @@ SET   ?= board
 TESTS ?= ./...
 
 BUILD  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'
+SETUP  = internal/sandbox/setup
 MUTATE = $(GO) test -tags walldown -count=1 -timeout 20m -run '^TestMutations' -v
 
 .PHONY: help up wordpress node-red setup go build board cross test test-short race lint vuln check-fmt probe-mutations check-mutations verify-aws fuzz waf-differential bench clean
@@ -33,7 +34,8 @@ go:
 	@GO=$(GO) scripts/check-go
 
 build: go ## build bin/ringwall, one static binary
-	$(BUILD) -o bin/ringwall ./cmd/ringwall
+	GOOS=linux $(BUILD) -o $(SETUP)/setup ./$(SETUP)
+	$(BUILD) -tags smallsetup -o bin/ringwall ./cmd/ringwall
 
 cross: go ## build for the other systems: arm64, and the commands that need no sandbox on macOS
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/ringwall

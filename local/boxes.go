@@ -42,12 +42,17 @@ func (c *boxClock) start(s sandbox.Spec) (*sandbox.Process, error) {
 			close(batch)
 		}
 	})
-	s.Ready = func() {
+	ready := s.Ready
+	s.Ready = func() error {
 		set()
 		select {
 		case <-batch:
 		case <-time.After(batchLimit):
 		}
+		if ready == nil {
+			return nil
+		}
+		return ready()
 	}
 	p, err := sandbox.Start(s)
 	set() // it may have failed before

@@ -178,7 +178,15 @@ func (h *hub) openDatabase(ctx context.Context) error {
 	}
 	db.part = &supervise.Part{Name: "database", Note: h.note, Grace: 30 * time.Second, Term: term, Again: termAgain,
 		Start: func() (supervise.Process, error) { return db.start() }}
+	for _, t := range h.Plan.Tiers { // one after the other: the first to ask makes them
+		if _, err := db.server.Secret(t.Name); err != nil {
+			return err
+		}
+	}
 	h.setDatabase(db)
+	if h.hasDatabase() {
+		h.accounts.open(nil)
+	}
 	if err := db.part.Run(); err != nil {
 		return err
 	}

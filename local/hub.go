@@ -45,6 +45,8 @@ type hub struct {
 
 	front    *front
 	database *databasePart // nil: the site has none
+	accounts *gate         // opens when the tiers' credentials are known
+	rights   *gate         // opens when the tiers have their rights in the database
 	logs     map[string]*logFile
 	quit     chan string // why the site is to stop
 
@@ -68,7 +70,7 @@ func runHub() error {
 	if err != nil {
 		return fmt.Errorf("taking the control socket over: %w", err)
 	}
-	h := &hub{hubConfig: cfg, plan: cfg.Plan, began: time.Now(), logs: map[string]*logFile{}, quit: make(chan string, 8)}
+	h := &hub{accounts: newGate(), rights: newGate(), hubConfig: cfg, plan: cfg.Plan, began: time.Now(), logs: map[string]*logFile{}, quit: make(chan string, 8)}
 	defer h.tell(steps)()
 	sup, err := net.FileConn(inherited(3, "supervisor"))
 	if err != nil {
@@ -175,36 +177,23 @@ func (h *hub) start(ctx context.Context) error {
 			all = append(all, i)
 		}
 	}
+	// All walls are set up together, while the processors have nothing else to do.
 	g, first := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.startFront(first) })
-	g.Go(h.proveFlows)
-	g.Go(func() error {
-		grant, err := h.startDatabase(first)
-		if err != nil {
-			return err
-		}
-		var tiers errgroup.Group
-		if h.Serial == 0 {
-			if err := grant(); err != nil {
-				return err
+	g.Go(func() error { return h.openRights(first) })
+	for _, i := range all {
+		g.Go(func() error {
+			err := h.complete(i)
+			if f := h.edge(); err == nil && f != nil {
+				f.setBackends(h.backends()) // whose health is asked for at once
 			}
-		} else { // the site was up before: the tiers have their users and their rights
-			tiers.Go(grant)
-		}
-		if h.database != nil { // fleet waits for rights on tables that admin makes
-			go h.database.watch(ctx)
-		}
-		for _, i := range all {
-			tiers.Go(func() error {
-				err := h.complete(i)
-				if f := h.edge(); err == nil && f != nil {
-					f.setBackends(h.backends()) // whose health is asked for at once
-				}
-				return err
-			})
-		}
-		return tiers.Wait()
-	})
+			if errors.Is(err, errNoRights) {
+				return nil // why there are none is the error
+			}
+			return err
+		})
+	}
+	g.Go(h.proveFlows)
 	if err := g.Wait(); err != nil {
 		return err
 	}
@@ -223,6 +212,34 @@ func (h *hub) start(ctx context.Context) error {
 	h.open = true
 	h.mu.Unlock()
 	return h.front.ask(ctx, order{Open: true})
+}
+
+// openRights starts the database, gives the tiers their rights in it, and lets the
+// apps go on.
+func (h *hub) openRights(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			h.accounts.open(errNoRights)
+			h.rights.open(errNoRights)
+		}
+	}()
+	grant, err := h.startDatabase(ctx)
+	if err != nil {
+		return err
+	}
+	h.accounts.open(nil)   // there may be no database
+	if h.database != nil { // fleet waits for rights on tables that admin makes
+		go h.database.watch(ctx)
+	}
+	if h.Serial > 0 { // the site was up before: the tiers have their users and their rights
+		h.rights.open(nil)
+		return grant()
+	}
+	if err := grant(); err != nil {
+		return err
+	}
+	h.rights.open(nil)
+	return nil
 }
 
 // edge is the front as far as it has come.

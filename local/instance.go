@@ -108,7 +108,11 @@ func (h *hub) complete(i *instance) error {
 	if err := i.start(); err != nil {
 		return h.abandon(i, err)
 	}
-	h.step(Step{Part: i.name, State: "up", Took: time.Since(i.began)})
+	began := i.began
+	if i.app != nil && h.rights.at.After(began) { // it waited for the database, which has a line of its own
+		began = h.rights.at
+	}
+	h.step(Step{Part: i.name, State: "up", Took: time.Since(began)})
 	return nil
 }
 
@@ -334,10 +338,14 @@ func (h *hub) tierSecrets(tier string) (map[string]string, error) {
 
 func (i *instance) startApp() (supervise.Process, error) {
 	h, p := i.hub, i.hub.Plan
+	if err := h.accounts.wait(); err != nil {
+		return nil, err
+	}
 	s, err := i.spec()
 	if err != nil {
 		return nil, err
 	}
+	s.Ready = h.rights.wait
 	out, err := h.output(i.dirName() + ".log")
 	if err != nil {
 		return nil, err

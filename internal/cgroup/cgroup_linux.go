@@ -12,13 +12,17 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Group is one control group, or with version 1 one in each hierarchy.
 type Group struct {
 	dirs    []string
 	parents []string
-	killer  string // cgroup.kill, where the kernel has it
+	homes   map[string]string // of version 1: by directory, the group that the caller is in
+	second  string            // the directory of version 2
+	killer  string            // cgroup.kill, where the kernel has it
 }
 
 // New makes a group of that name below parent, itself made if need be, and sets
@@ -29,19 +33,19 @@ func New(parent, name string, l Limits) (*Group, []string) {
 	if err != nil {
 		return nil, []string{"control groups: " + err.Error()}
 	}
-	g := &Group{}
+	g := &Group{homes: map[string]string{}}
 	var missing []string
 	for _, w := range []struct {
 		controller, what string
 		set              bool
 		v1, v2           [][2]string
 	}{
-		{"pids", "number of processes", l.Processes > 0,
+		{"pids", processes, l.Processes > 0,
 			[][2]string{{"pids.max", strconv.Itoa(l.Processes)}}, [][2]string{{"pids.max", strconv.Itoa(l.Processes)}}},
-		{"memory", "resident memory", l.Memory > 0,
+		{"memory", memory, l.Memory > 0,
 			[][2]string{{"memory.limit_in_bytes", strconv.FormatInt(l.Memory, 10)}},
 			[][2]string{{"memory.max", strconv.FormatInt(l.Memory, 10)}, {"memory.swap.max", "0"}}},
-		{"cpu", "share of the processors", l.CPU > 0,
+		{"cpu", cpu, l.CPU > 0,
 			[][2]string{{"cpu.cfs_period_us", "100000"}, {"cpu.cfs_quota_us", strconv.Itoa(l.CPU * 1000)}},
 			[][2]string{{"cpu.max", fmt.Sprintf("%d 100000", l.CPU*1000)}}},
 	} {
@@ -103,6 +107,11 @@ func (g *Group) limit(h hierarchy, parent, name, controller string, files [][2]s
 	if !slices.Contains(g.dirs, dir) {
 		g.dirs = append(g.dirs, dir)
 	}
+	if h.v2 {
+		g.second = dir
+	} else {
+		g.homes[dir] = h.dir
+	}
 	for _, f := range files {
 		err := os.WriteFile(path.Join(dir, f[0]), []byte(f[1]), 0o644)
 		if f[0] == "memory.swap.max" && errors.Is(err, fs.ErrNotExist) {
@@ -154,14 +163,46 @@ func enable(dir, controller string) error {
 	return os.WriteFile(file, []byte("+"+controller), 0o644)
 }
 
-// Add moves a process, with the children it will have, into the group.
-func (g *Group) Add(pid int) error {
-	for _, d := range g.dirs {
-		if err := os.WriteFile(path.Join(d, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil {
-			return fmt.Errorf("moving a process to its control group: %w", err)
+// Fork calls fork, which starts a process from the calling thread with these
+// attributes: the process begins in the group. The thread must be locked and is
+// back in its own groups after it, or stays false.
+//
+// A process that is moved after it was started makes every other one on the
+// machine wait, tens of milliseconds, that starts, ends or makes a thread. A
+// thread that moves itself does not, and neither does clone3(2).
+func (g *Group) Fork(attr *syscall.SysProcAttr, fork func() error) (stays bool, err error) {
+	stays = true
+	for dir, home := range g.homes {
+		if err := enter(dir); err != nil {
+			return stays, fmt.Errorf("entering its control group: %w", err)
 		}
+		defer func() {
+			if enter(home) != nil {
+				stays = false
+			}
+		}()
 	}
-	return nil
+	if g.second != "" {
+		fd, err := unix.Open(g.second, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return stays, fmt.Errorf("opening its control group: %w", err)
+		}
+		defer unix.Close(fd)
+		attr.UseCgroupFD, attr.CgroupFD = true, fd
+		defer func() { attr.UseCgroupFD = false }()
+	}
+	return stays, fork()
+}
+
+// enter moves the calling thread to a group of version 1.
+func enter(dir string) error {
+	fd, err := unix.Open(path.Join(dir, "tasks"), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, []byte("0"))
+	return err
 }
 
 // Kill ends every process of the group, where the kernel can do that at once.

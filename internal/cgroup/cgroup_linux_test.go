@@ -2,8 +2,12 @@ package cgroup
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -91,5 +95,53 @@ func TestSweep(t *testing.T) {
 		if _, err := os.Stat(d); err == nil {
 			t.Errorf("%s is left behind", d)
 		}
+	}
+}
+
+// TestFork sees that a process begins in the group, and that the thread that
+// started it is back in its own.
+func TestFork(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	in := func(task string) string {
+		b, err := os.ReadFile("/proc/" + task + "/cgroup")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	try := func(t *testing.T, g *Group) {
+		before := in("thread-self")
+		c := exec.Command("/bin/sleep", "60")
+		c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		stays, err := g.Fork(c.SysProcAttr, c.Start)
+		if err != nil || !stays {
+			t.Fatalf("got %v, %v; want a process, and the thread back", stays, err)
+		}
+		defer c.Wait()
+		defer c.Process.Kill()
+		for _, d := range g.dirs {
+			name := d[strings.Index(d, "/ringwall-test"):]
+			if got := in(strconv.Itoa(c.Process.Pid)); !strings.Contains(got, name+"\n") {
+				t.Errorf("the process is in\n%swant %s", got, name)
+			}
+		}
+		if after := in("thread-self"); after != before {
+			t.Errorf("the thread is in\n%sand was in\n%s", after, before)
+		}
+	}
+	g, _ := New("ringwall-test-fork", "one", Limits{Processes: 10, Memory: 64 << 20, CPU: 50})
+	if g == nil {
+		return // TestNew sees that it says why
+	}
+	defer g.Remove()
+	try(t, g)
+
+	// Version 2 as well, where it is mounted, with no controller to it.
+	const unified = "/sys/fs/cgroup/unified"
+	two := &Group{dirs: []string{unified + "/ringwall-test-fork"}, second: unified + "/ringwall-test-fork"}
+	if os.Mkdir(two.second, 0o755) == nil {
+		defer two.Remove()
+		try(t, two)
 	}
 }

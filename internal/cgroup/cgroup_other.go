@@ -2,6 +2,8 @@
 
 package cgroup
 
+import "syscall"
+
 // A Group is a control group; this system has none.
 type Group struct{}
 
@@ -10,10 +12,12 @@ func New(string, string, Limits) (*Group, []string) {
 	return nil, []string{"control groups: only Linux has them"}
 }
 
-// Add, Kill and Remove do nothing here.
-func (*Group) Add(int) error { return nil }
-func (*Group) Kill()         {}
-func (*Group) Remove()       {}
+// Fork calls fork.
+func (*Group) Fork(_ *syscall.SysProcAttr, fork func() error) (bool, error) { return true, fork() }
+
+// Kill and Remove do nothing here.
+func (*Group) Kill()   {}
+func (*Group) Remove() {}
 
 // Sweep does nothing here.
 func Sweep(string) {}

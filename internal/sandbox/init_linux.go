@@ -28,10 +28,17 @@ func Init() {
 		return
 	}
 	runtime.LockOSThread()
+	setName(argv0) // it was executed by the number of a descriptor
 	b := &box{}
 	err := b.run()
 	b.report(err)
 	unix.Exit(125)
+}
+
+// setName names this process for those who list processes.
+func setName(name string) {
+	b := append([]byte(name), 0)
+	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&b[0])), 0, 0, 0)
 }
 
 // box is the child's side of a sandbox.

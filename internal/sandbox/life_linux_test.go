@@ -2,10 +2,12 @@ package sandbox_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -118,5 +120,41 @@ func TestJoin(t *testing.T) {
 	own, err := os.Readlink("/proc/thread-self/ns/net")
 	if err != nil || own == want {
 		t.Errorf("the caller is in %s, the sandbox in %s: %v", own, want, err)
+	}
+}
+
+// TestReady sees that the program waits for the caller's word, and is never
+// executed where the caller has an error instead.
+func TestReady(t *testing.T) {
+	for _, refuse := range []bool{false, true} {
+		dir := shared(t)
+		mark := filepath.Join(dir, "ran")
+		s := box(t)
+		s.Args = []string{"/usr/bin/touch", "/srv/ran"}
+		s.Mounts = append(s.Mounts, sandbox.Mount{Source: dir, Target: "/srv", Write: true})
+		s.Calls.Meta = true
+		early := false
+		s.Ready = func() error {
+			time.Sleep(50 * time.Millisecond)
+			_, err := os.Stat(mark)
+			early = err == nil
+			if refuse {
+				return errors.New("not today")
+			}
+			return nil
+		}
+		p, err := sandbox.Start(s)
+		if err == nil {
+			p.Wait()
+		}
+		_, ran := os.Stat(mark)
+		switch {
+		case early:
+			t.Error("the program ran before the word")
+		case refuse && (err == nil || !strings.Contains(err.Error(), "not today") || ran == nil):
+			t.Errorf("refused: got %v, ran %v; want the caller's error and no program", err, ran == nil)
+		case !refuse && (err != nil || ran != nil):
+			t.Errorf("told to go: got %v, %v; want a program that ran", err, ran)
+		}
 	}
 }

@@ -1,8 +1,10 @@
 package sandbox_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -54,6 +56,38 @@ func TestNested(t *testing.T) {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
+	}
+}
+
+// TestSmall runs the other tests with sandboxes that the small set-up program
+// sets up, as `make build` has it.
+func TestSmall(t *testing.T) {
+	if delegated(t) || os.Getenv("SANDBOX_NESTED") != "" {
+		return
+	}
+	build := func(args ...string) {
+		t.Helper()
+		c := exec.CommandContext(t.Context(), "go", args...)
+		c.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("NOT RUN: go %v: %v\n%s", args, err, out)
+		}
+	}
+	small := filepath.Join(filepath.Dir(attacker), "small")
+	half := fmt.Sprintf("setup/setup.%d", os.Getpid()) // other tests build it too
+	build("build", "-trimpath", "-ldflags=-s -w", "-o", half, "./setup")
+	if err := os.Rename(half, "setup/setup"); err != nil {
+		t.Fatal(err)
+	}
+	build("test", "-c", "-tags", "smallsetup", "-o", small, ".")
+	if err := os.Chmod(small, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.CommandContext(t.Context(), small, "-test.run=^Test(Program|Attacks|Terminal|Parent|Join|Exits|Start|Kill|Files|Capab|Ready)", "-test.timeout=100s")
+	c.Dir = "/"
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

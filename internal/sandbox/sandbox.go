@@ -21,9 +21,9 @@ type Spec struct {
 	Files                 []*os.File // become descriptors 3, 4, …
 	TTY                   bool       // Stdin is a terminal and becomes the controlling one
 
-	// Ready is called when everything is set up; the program is executed when it
-	// returns. Nil: at once.
-	Ready func()
+	// Ready is called when everything is set up. The program is executed when it
+	// returns, and never if that is with an error. Nil: at once.
+	Ready func() error
 
 	Net *os.File // network namespace to join; nil: a new one with nothing in it, not even loopback up
 	// UID is the id, of user and group, in the caller's user namespace that the

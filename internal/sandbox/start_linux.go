@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -87,21 +88,33 @@ func Start(spec Spec) (*Process, error) {
 	if id := int(spec.UID); id != 0 && id != who.uid {
 		ownPipes(&spec, id)
 	}
-	files := append(std, specR, statusW)
+	self, err := program()
+	if err != nil {
+		specR.Close()
+		statusR.Close()
+		statusW.Close()
+		closeNull()
+		return fail("opening the program that sets it up", err, "")
+	}
+	files := append(std, specR, statusW, self)
 	files = append(files, spec.Files...)
 
-	proc, forked, step, err := spawn(spec.Net, &os.ProcAttr{Dir: "/", Env: []string{"GOMAXPROCS=1", "GOGC=off"}, Files: files, Sys: attr})
+	p := &Process{name: spec.Name, pidns: !spec.Skip.has(PID), status: statusR,
+		lines: bufio.NewReader(statusR), done: make(chan struct{})}
+	limits := cgroup.Limits{Processes: w.Limits.Processes, Memory: w.Limits.Memory, CPU: w.Limits.CPU}
+	p.limit(&spec, limits)
+	forked, step, err := p.spawn(spec.Net, &os.ProcAttr{Dir: "/", Env: []string{"GOMAXPROCS=1", "GOGC=off"}, Files: files, Sys: attr}, limits)
 	specR.Close()
 	statusW.Close()
 	closeNull()
 	if err != nil {
 		statusR.Close()
+		if p.group != nil {
+			p.group.Remove()
+		}
 		return fail(step, err, cloneHint(err))
 	}
-
-	p := &Process{PID: proc.Pid, name: spec.Name, pidns: !spec.Skip.has(PID), proc: proc, status: statusR,
-		lines: bufio.NewReader(statusR), done: make(chan struct{})}
-	p.limit(&spec, w.Limits)
+	p.PID = p.proc.Pid
 	step, next, err := p.handOver(specW, &w, spec.Ready)
 	if err != nil {
 		p.Kill()
@@ -118,7 +131,7 @@ var errEnded = errors.New("the process ended before it was done")
 
 // handOver sends the specification, and then the word to go, and waits until the
 // program runs.
-func (p *Process) handOver(specW *os.File, w *wire, set func()) (step, next string, err error) {
+func (p *Process) handOver(specW *os.File, w *wire, set func() error) (step, next string, err error) {
 	p.status.SetReadDeadline(time.Now().Add(startTimeout))
 	specW.SetWriteDeadline(time.Now().Add(startTimeout))
 	if err := json.NewEncoder(specW).Encode(w); err != nil {
@@ -143,8 +156,12 @@ func (p *Process) handOver(specW *os.File, w *wire, set func()) (step, next stri
 			ready = true
 			p.Cost = time.Duration(s.Spent)
 			if set != nil {
-				set()
+				if err := set(); err != nil {
+					return "waiting for the word to go", "", err
+				}
 			}
+			p.status.SetReadDeadline(time.Now().Add(startTimeout))
+			specW.SetWriteDeadline(time.Now().Add(startTimeout))
 			specW.Write([]byte{goAhead})
 			specW.Close()
 		case s.Ran:
@@ -162,8 +179,11 @@ func (p *Process) line() (s status, err error) {
 	return s, json.Unmarshal(b, &s)
 }
 
-// limit puts the child, which waits for its specification, in a control group.
-func (p *Process) limit(spec *Spec, l Limits) {
+// made numbers the control groups that this process made.
+var made atomic.Int64
+
+// limit makes the control group that the child is to begin in.
+func (p *Process) limit(spec *Spec, l cgroup.Limits) {
 	if spec.Skip.has(Cgroup) {
 		return
 	}
@@ -171,14 +191,7 @@ func (p *Process) limit(spec *Spec, l Limits) {
 	if parent == "" {
 		parent = "ringwall"
 	}
-	p.group, p.Missing = cgroup.New(parent, fmt.Sprintf("%s-%d", path.Base("/"+spec.Name), p.PID),
-		cgroup.Limits{Processes: l.Processes, Memory: l.Memory, CPU: l.CPU})
-	if p.group == nil {
-		return
-	}
-	if err := p.group.Add(p.PID); err != nil {
-		p.Missing = append(p.Missing, err.Error())
-	}
+	p.group, p.Missing = cgroup.New(parent, fmt.Sprintf("%s-%d-%d", path.Base("/"+spec.Name), os.Getpid(), made.Add(1)), l)
 }
 
 // Wait waits for the program's end and cleans up. It may be called often and
@@ -312,62 +325,81 @@ func (l Limits) filled() Limits {
 	return l
 }
 
-// The spawner is one thread that forks every sandbox. A child's death signal
-// follows the thread that forked it, and joining a network namespace changes
-// the thread: neither may happen on a thread that the runtime hands around.
-var spawner struct {
+// Spawners are threads that fork sandboxes, and wait. A child's death signal
+// follows the thread that forked it, and joining a network namespace changes the
+// thread: neither may happen on a thread that the runtime hands around.
+var spawners struct {
 	sync.Mutex
-	work chan func() (keep bool)
+	idle []chan func() (keep bool)
 }
 
+// onSpawner runs f on a thread of its own, or one that waits. A thread that f
+// does not want kept serves nobody again; its children die with it, so it stays.
 func onSpawner(f func() (keep bool)) {
-	spawner.Lock()
-	defer spawner.Unlock()
-	if spawner.work == nil {
-		work := make(chan func() bool)
-		spawner.work = work
+	spawners.Lock()
+	var work chan func() bool
+	if n := len(spawners.idle); n > 0 {
+		work, spawners.idle = spawners.idle[n-1], spawners.idle[:n-1]
+	}
+	spawners.Unlock()
+	if work == nil {
+		work = make(chan func() bool)
 		go func() {
 			runtime.LockOSThread()
 			for f := range work {
-				if !f() {
-					select {} // its children die with the thread, so it stays
-				}
+				f()
 			}
 		}()
 	}
 	done := make(chan bool, 1)
-	spawner.work <- func() bool {
+	work <- func() bool {
 		keep := f()
 		done <- keep
 		return keep
 	}
-	if !<-done {
-		spawner.work = nil
+	if <-done {
+		spawners.Lock()
+		spawners.idle = append(spawners.idle, work)
+		spawners.Unlock()
 	}
 }
 
-func spawn(netns *os.File, attr *os.ProcAttr) (p *os.Process, cost time.Duration, step string, err error) {
+// spawn starts the child from a thread that is in its network and its control
+// group meanwhile.
+func (p *Process) spawn(netns *os.File, attr *os.ProcAttr, limits cgroup.Limits) (cost time.Duration, step string, err error) {
+	start := func() (err error) {
+		p.proc, err = os.StartProcess(programPath, []string{argv0}, attr)
+		return err
+	}
 	step = "starting its process"
-	onSpawner(func() bool {
+	onSpawner(func() (stays bool) {
 		began := spent(unix.RUSAGE_THREAD)
 		defer func() { cost = spent(unix.RUSAGE_THREAD) - began }()
-		if netns == nil {
-			p, err = os.StartProcess("/proc/self/exe", []string{argv0}, attr)
-			return true
+		stays = true
+		if netns != nil {
+			var home *os.File
+			if home, err = os.Open("/proc/thread-self/ns/net"); err != nil {
+				return true
+			}
+			defer home.Close()
+			if err = unix.Setns(int(netns.Fd()), unix.CLONE_NEWNET); err != nil {
+				step = "joining its network namespace"
+				return true
+			}
+			defer func() { stays = unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil && stays }()
 		}
-		var home *os.File
-		if home, err = os.Open("/proc/thread-self/ns/net"); err != nil {
-			return true
+		if p.group == nil {
+			err = start()
+			return stays
 		}
-		defer home.Close()
-		if err = unix.Setns(int(netns.Fd()), unix.CLONE_NEWNET); err != nil {
-			step = "joining its network namespace"
-			return true
+		if stays, err = p.group.Fork(attr.Sys, start); err != nil { // better without it than not at all, and said
+			p.Missing = cgroup.Unbounded(limits, err)
+			p.group.Remove()
+			p.group, err = nil, start()
 		}
-		p, err = os.StartProcess("/proc/self/exe", []string{argv0}, attr)
-		return unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil
+		return stays
 	})
-	return p, cost, step, err
+	return cost, step, err
 }
 
 func cloneHint(err error) string {

@@ -46,7 +46,8 @@ const argv0 = "ringwall-box"
 
 // Descriptors that the child finds beside the standard three.
 const (
-	fdSpec   = 3
-	fdStatus = 4
-	fdFiles  = 5
+	fdSpec    = 3
+	fdStatus  = 4
+	fdProgram = 5 // what it runs
+	fdFiles   = 6
 )

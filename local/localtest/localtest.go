@@ -55,10 +55,14 @@ func build(t testing.TB, pkg, tags string, flags ...string) string {
 			b.(*build).err = err
 			return
 		}
-		args := append([]string{"build", "-tags", tags, "-o", out}, flags...)
+		args := append([]string{"build", "-tags", strings.TrimPrefix(tags+",smallsetup", ","), "-o", out}, flags...)
 		env := "CGO_ENABLED=0"
 		if os.Getenv("RINGWALL_TEST_RACE") != "" && strings.Contains(pkg, "cmd/ringwall") {
 			args, env = append(args, "-race"), "CGO_ENABLED=1"
+		}
+		if err := setup(); err != nil {
+			b.(*build).err = err
+			return
 		}
 		c := exec.Command("go", append(args, "github.com/ringwall/ringwall/"+strings.Trim(pkg, "./"))...)
 		c.Env = append(os.Environ(), env)
@@ -71,6 +75,24 @@ func build(t testing.TB, pkg, tags string, flags ...string) string {
 	}
 	return out
 }
+
+// setup builds the program that sandboxes' processes run first, where the build
+// looks for it.
+var setup = sync.OnceValue(func() error {
+	const pkg = "github.com/ringwall/ringwall/internal/sandbox/setup"
+	dir, err := exec.Command("go", "list", "-f", "{{.Dir}}", pkg).Output()
+	if err != nil {
+		return fmt.Errorf("finding %s: %w", pkg, err)
+	}
+	out := filepath.Join(strings.TrimSpace(string(dir)), "setup")
+	half := out + "." + strconv.Itoa(os.Getpid()) // other test programs build it too
+	c := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", half, pkg)
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w\n%s", pkg, err, text)
+	}
+	return os.Rename(half, out)
+})
 
 // Clean removes what Build made; call it at the end of TestMain.
 func Clean() { os.RemoveAll(filepath.Join(os.TempDir(), "ringwall-test-"+strconv.Itoa(os.Getpid()))) }
