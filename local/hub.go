@@ -180,7 +180,7 @@ func (h *hub) start(ctx context.Context) error {
 	// All walls are set up together, while the processors have nothing else to do.
 	g, first := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.startFront(first) })
-	g.Go(func() error { return h.openRights(first) })
+	g.Go(func() error { return h.openRights(ctx, first) })
 	for _, i := range all {
 		g.Go(func() error {
 			err := h.complete(i)
@@ -215,30 +215,29 @@ func (h *hub) start(ctx context.Context) error {
 }
 
 // openRights starts the database, gives the tiers their rights in it, and lets the
-// apps go on.
-func (h *hub) openRights(ctx context.Context) (err error) {
+// apps go on. first ends when another part of the start has failed.
+func (h *hub) openRights(ctx, first context.Context) (err error) {
 	defer func() {
 		if err != nil {
 			h.accounts.open(errNoRights)
 			h.rights.open(errNoRights)
 		}
 	}()
-	grant, err := h.startDatabase(ctx)
+	grant, err := h.startDatabase(first)
 	if err != nil {
 		return err
 	}
-	h.accounts.open(nil)   // there may be no database
-	if h.database != nil { // fleet waits for rights on tables that admin makes
-		go h.database.watch(ctx)
-	}
-	if h.Serial > 0 { // the site was up before: the tiers have their users and their rights
+	h.accounts.open(nil) // there may be no database
+	if h.Serial > 0 {    // the site was up before: the tiers have their users and their rights
 		h.rights.open(nil)
-		return grant()
 	}
 	if err := grant(); err != nil {
 		return err
 	}
 	h.rights.open(nil)
+	if h.database != nil { // fleet waits for rights on tables that admin makes
+		go h.database.watch(ctx)
+	}
 	return nil
 }
 
