@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -74,7 +75,7 @@ func (i *instance) exec(req ExecRequest, in *bufio.Reader, out *frames, audit *a
 		s.Args = append([]string{"/usr/bin/env"}, s.Args...)
 	}
 	s.Calls.Spawn = true
-	var stdin io.WriteCloser
+	var stdin *os.File
 	var outputs sync.WaitGroup
 	copyOut := func(kind byte, f *os.File) {
 		outputs.Go(func() {
@@ -145,7 +146,9 @@ func (i *instance) exec(req ExecRequest, in *bufio.Reader, out *frames, audit *a
 				return
 			case kind == frameData:
 				audit.line("input", string(b))
-				stdin.Write(b)
+				if feed(stdin, b, out) != nil {
+					return
+				}
 			case kind == frameEOF && terminal == nil:
 				stdin.Close()
 			case kind == frameResize && len(b) == 4 && terminal != nil:
@@ -166,6 +169,23 @@ func (i *instance) exec(req ExecRequest, in *bufio.Reader, out *frames, audit *a
 		return 128 + e.Signal, nil
 	}
 	return e.Code, nil
+}
+
+// feed writes to a program that may never read, and gives up when the other side
+// of the session is gone. A program that has closed its input loses it.
+func feed(w *os.File, b []byte, session *frames) error {
+	for len(b) > 0 {
+		w.SetWriteDeadline(time.Now().Add(time.Second)) // a terminal has none, and loses what is too much
+		n, err := w.Write(b)
+		b = b[n:]
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		}
+		if err := session.write(frameData, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (h *hub) instanceNamed(name string) *instance {
