@@ -343,7 +343,11 @@ func (h *hub) rules() []vnet.Rule {
 	var out []vnet.Rule
 	for _, f := range h.Plan.Flows {
 		if !f.InProcess {
-			out = append(out, vnet.Rule{From: f.From, To: f.To, Port: f.Port})
+			r := vnet.Rule{From: f.From, To: f.To, Port: f.Port}
+			if t := h.Plan.Tier(f.From); t != nil && f.To == plan.NodeDatabase && !perimeter.Down("instance/fleet-connections") {
+				r.Each = t.DatabaseConnections()
+			}
+			out = append(out, r)
 		}
 	}
 	return append(out, downRules(h.Plan)...)

@@ -76,6 +76,10 @@ type Tier struct {
 	Limits   Limits
 }
 
+// DatabaseConnections is how many connections to the database a tier's user may
+// have, and one of its instances, so that none takes all that the server has.
+func (t Tier) DatabaseConnections() int { return min(max(10*t.Max, 20), 100) }
+
 // Limits bounds one instance's app.
 type Limits struct {
 	Processes int   // processes and threads

@@ -58,6 +58,11 @@ func (s *star) apply(n *Net) error {
 				if len(from) == 0 || len(to) == 0 {
 					continue
 				}
+				if r.Each > 0 {
+					for _, a := range from {
+						w.bound(forward, a, to, r)
+					}
+				}
 				w.allow(forward, from, to, six, r.Port)
 			}
 		}
@@ -99,14 +104,25 @@ func (w *writer) set(addrs []netip.Addr, six, invert bool) expr.Any {
 }
 
 func (w *writer) allow(c *nftables.Chain, from, to []netip.Addr, six bool, port uint16) {
+	e := append(w.flow(from, to, six, port), &expr.Counter{})
+	w.rule(c, append(e, accept()...))
+}
+
+// bound refuses an address the connections that are too many. The kernel counts
+// those that were made since the rules were written.
+func (w *writer) bound(c *nftables.Chain, from netip.Addr, to []netip.Addr, r Rule) {
+	e := w.flow([]netip.Addr{from}, to, from.Is6(), r.Port)
+	w.rule(c, append(e, &expr.Connlimit{Count: uint32(r.Each), Flags: expr.NFT_CONNLIMIT_F_INV}, &expr.Counter{}, reject()))
+}
+
+// flow matches new connections over TCP.
+func (w *writer) flow(from, to []netip.Addr, six bool, port uint16) []expr.Any {
 	e := append(protocol(six), source(six), w.set(from, six, false), destination(six), w.set(to, six, false))
-	e = append(e,
+	return append(e,
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(port)},
-		&expr.Counter{})
-	w.rule(c, append(e, accept()...))
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(port)})
 }
 
 // spoof drops what comes over a host's cable with an address that is not its own.
@@ -140,8 +156,11 @@ func (w *writer) refuse(c *nftables.Chain, n *Net) {
 			})
 		}
 	}
-	w.rule(c, []expr.Any{&expr.Counter{},
-		&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED}})
+	w.rule(c, []expr.Any{&expr.Counter{}, reject()})
+}
+
+func reject() expr.Any {
+	return &expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED}
 }
 
 func accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}} }

@@ -58,6 +58,7 @@ func (*star) at(a netip.AddrPort) netip.AddrPort { return a }
 type Rule struct {
 	From, To string // groups
 	Port     uint16
+	Each     int // connections that one address may have open; 0: no bound
 }
 
 // An Address is one address of a host, and the group whose rules it has.

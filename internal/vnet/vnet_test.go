@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -106,7 +107,8 @@ func TestFirewall(t *testing.T) {
 	serve(t, hosts["edge"], ip("fd72::10"), 443)
 	serve(t, hosts["edge"], ip("10.0.0.20"), 8080)
 	serve(t, hosts["edge"], ip("10.0.0.10"), 8080)
-	if err := n.Allow([]Rule{{"internet", "edge", 443}, {"edge", "fleet", 80}, {"fleet", "db", 5432}, {"fleet", "balancer", 8080}}); err != nil {
+	if err := n.Allow([]Rule{{From: "internet", To: "edge", Port: 443}, {From: "edge", To: "fleet", Port: 80},
+		{From: "fleet", To: "db", Port: 5432}, {From: "fleet", To: "balancer", Port: 8080}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -169,6 +171,38 @@ func TestFirewall(t *testing.T) {
 	}
 	if err := dial(hosts["edge"], "10.0.1.100:80"); err != nil {
 		t.Errorf("after a removal the others no longer answer: %v", err)
+	}
+
+	// A bound is each address's own, and a connection that ends makes room.
+	if _, err := n.Add(Spec{"fleet/3", []Address{{"fleet", ip("10.0.1.102")}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Allow([]Rule{{From: "fleet", To: "db", Port: 5432, Each: 3}}); err != nil {
+		t.Fatal(err)
+	}
+	var open []net.Conn
+	for i := range 4 {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		c, err := hosts["fleet/1"].Dial(ctx, "tcp", "10.0.2.10:5432")
+		cancel()
+		if i < 3 && err != nil || i == 3 && !errors.Is(err, syscall.EHOSTUNREACH) {
+			t.Fatalf("connection %d of 3: %v", i+1, err)
+		}
+		if err == nil {
+			defer c.Close()
+			open = append(open, c)
+		}
+	}
+	if err := dial(n.Host("fleet/3"), "10.0.2.10:5432"); err != nil {
+		t.Errorf("one address's connections count for another: %v", err)
+	}
+	open[0].Close()
+	again := errors.New("not tried")
+	for end := time.Now().Add(5 * time.Second); again != nil && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		again = dial(hosts["fleet/1"], "10.0.2.10:5432")
+	}
+	if again != nil {
+		t.Errorf("after one of three ended: %v", again)
 	}
 
 	// With every rule gone nothing passes: the firewall is what holds.

@@ -48,14 +48,11 @@ func other(name string) string {
 	return strings.TrimSuffix(name, "_b") + "_a"
 }
 
-// connections bounds what one user of a tier may have open, so that no tier can
-// take the other's. max is the server's bound.
-func connections(t plan.Tier) int { return min(max(10*t.Max, 20), 100) }
-
+// maxConnections is the server's bound: each tier has two users.
 func (s *Server) maxConnections() int {
 	n := 10
 	for _, t := range s.plan.Tiers {
-		n += 2 * connections(t)
+		n += 2 * t.DatabaseConnections()
 	}
 	return n
 }
@@ -116,7 +113,7 @@ func (s *Server) Grant(ctx context.Context) error {
 			return err
 		}
 		for _, suffix := range suffixes {
-			u := user{tier: t.Name, name: t.Name + suffix, limit: connections(t)}
+			u := user{tier: t.Name, name: t.Name + suffix, limit: t.DatabaseConnections()}
 			if u.name == secret.Username {
 				u.password, u.open = secret.Password, true
 			} else {
@@ -165,7 +162,7 @@ func (s *Server) Rotate(ctx context.Context, tier string) (*Rotation, error) {
 	}
 	secret := former
 	secret.Username, secret.Password = other(former.Username), newPassword()
-	if err := s.eng.accounts(ctx, []user{{tier: tier, name: secret.Username, password: secret.Password, open: true, limit: connections(*t)}}); err != nil {
+	if err := s.eng.accounts(ctx, []user{{tier: tier, name: secret.Username, password: secret.Password, open: true, limit: t.DatabaseConnections()}}); err != nil {
 		return nil, fmt.Errorf("making the new database credentials of tier %s: %w", tier, err)
 	}
 	s.rolling[tier] = true
@@ -199,7 +196,7 @@ func (r *Rotation) lock(ctx context.Context, name string) error {
 	if perimeter.Down("database/old-password") {
 		return nil
 	}
-	err := r.s.eng.accounts(ctx, []user{{tier: r.tier, name: name, limit: connections(*r.s.plan.Tier(r.tier))}})
+	err := r.s.eng.accounts(ctx, []user{{tier: r.tier, name: name, limit: r.s.plan.Tier(r.tier).DatabaseConnections()}})
 	if err == nil {
 		err = r.s.eng.endSessions(ctx, name)
 	}

@@ -66,7 +66,7 @@ func keeperConfigOf(p *plan.Plan) keeperConfig {
 		k.Network = netmask(p.VPC.CIDR)
 	}
 	for _, t := range p.Tiers {
-		tier := keeperTier{Name: t.Name, IAM: tokens(p), Limit: connections(t), Grants: []keeperGrant{}}
+		tier := keeperTier{Name: t.Name, IAM: tokens(p), Limit: t.DatabaseConnections(), Grants: []keeperGrant{}}
 		for _, g := range planned(p, t.Name) {
 			tier.Grants = append(tier.Grants, keeperGrant{g.Tables, append([]string{}, g.Rights...)})
 		}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
@@ -88,6 +89,15 @@ var controls = []*perimeter.Control{
 		Why:     "Remote shells, monitors and replication of a database host are older doors than its own.",
 		Vantage: perimeter.InFleet,
 		Probe:   otherPorts,
+	},
+	{
+		ID:      "instance/fleet-connections",
+		Needs:   []string{"firewall"},
+		Applies: func(p *plan.Plan) bool { return p.Database.Present() },
+		Doc:     "A fleet instance can hold no more connections to the database open than its tier's share.",
+		Why:     "A captured instance that takes every connection shuts admin and the other instances out, without a password.",
+		Vantage: perimeter.InFleet,
+		Probe:   connections,
 	},
 	{
 		ID:      "instance/admin-other-ports",
@@ -176,4 +186,28 @@ func toFront(ctx context.Context, t *perimeter.Target) error {
 
 func otherPorts(ctx context.Context, t *perimeter.Target) error {
 	return refused(ctx, t, plan.NodeDatabase, on("the database's host", t.Plan.VPC.Database, 21, 22, 25, 53, 80, 111, 443, 2049, 3306, 4444, 5432, 5433, 6379, 8080, 9100, 33060))
+}
+
+// connections opens one more than an instance may have, and closes them at once.
+func connections(ctx context.Context, t *perimeter.Target) error {
+	tier := t.Plan.Tier(t.Inside.Tier)
+	db, ok := t.Inside.Services[plan.NodeDatabase]
+	if tier == nil || !ok {
+		return errors.New("the site's database is not there to be dialled")
+	}
+	most := tier.DatabaseConnections()
+	t.Tried("open %d connections to %s, which has a share of %d", most+1, db, most)
+	for n := range most + 1 {
+		c, err := perimeter.Own(ctx, "tcp", db.String())
+		if err != nil && n > 0 && errors.Is(err, syscall.EHOSTUNREACH) {
+			t.Saw("connection %d: %v", n+1, syscall.EHOSTUNREACH)
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("opening connection %d of %d to %s: %w", n+1, most+1, db, err)
+		}
+		defer c.Close()
+	}
+	t.Broken("%d connections are open at once", most+1)
+	return nil
 }

@@ -114,7 +114,11 @@ var theBench = sync.OnceValues(func() (*bench, error) {
 		b.open = append(b.open, listener)
 	}
 	for _, f := range b.plan.Flows {
-		b.rules = append(b.rules, vnet.Rule{From: f.From, To: f.To, Port: f.Port})
+		r := vnet.Rule{From: f.From, To: f.To, Port: f.Port}
+		if tier := b.plan.Tier(f.From); tier != nil && f.To == plan.NodeDatabase {
+			r.Each = tier.DatabaseConnections()
+		}
+		b.rules = append(b.rules, r)
 	}
 	return b, nil
 })
@@ -204,10 +208,16 @@ func TestProbes(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer l.Close()
-			} else if down[c.ID] == nil {
+			} else if down[c.ID] == nil && c.ID != "instance/fleet-connections" {
 				t.Fatal("no wall is taken down for this control, so its probe is not tested")
 			}
-			if err := b.net.Allow(slices.Concat(b.rules, down[c.ID])); err != nil {
+			rules := slices.Concat(b.rules, down[c.ID])
+			if c.ID == "instance/fleet-connections" {
+				for i := range rules {
+					rules[i].Each = 0
+				}
+			}
+			if err := b.net.Allow(rules); err != nil {
 				t.Fatal(err)
 			}
 			want(perimeter.Broken)
