@@ -91,13 +91,14 @@ var controls = []*perimeter.Control{
 		Probe:   otherPorts,
 	},
 	{
-		ID:      "instance/fleet-connections",
-		Needs:   []string{"firewall"},
-		Applies: func(p *plan.Plan) bool { return p.Database.Present() },
-		Doc:     "A fleet instance can hold no more connections to the database open than its tier's share.",
-		Why:     "A captured instance that takes every connection shuts admin and the other instances out, without a password.",
-		Vantage: perimeter.InFleet,
-		Probe:   connections,
+		ID:        "instance/fleet-connections",
+		Intrusive: true, // while it holds them, the instance's app gets none
+		Needs:     []string{"firewall"},
+		Applies:   func(p *plan.Plan) bool { return p.Database.Present() },
+		Doc:       "A fleet instance can hold no more connections to the database open than its tier's share.",
+		Why:       "A captured instance that takes every connection shuts admin and the other instances out, without a password.",
+		Vantage:   perimeter.InFleet,
+		Probe:     connections,
 	},
 	{
 		ID:      "instance/admin-other-ports",
