@@ -51,6 +51,10 @@ type Control struct {
 	// that the control could not be judged; so does a probe that tried nothing.
 	Probe func(context.Context, *Target) error
 
+	// AWS says how the promise is judged on a site on AWS, where Probe does not. A
+	// control of another vantage than the internet needs one.
+	AWS *AWS
+
 	// Check reads templates. It calls Pass.Tried for what it looked at, and
 	// Pass.Broken, Unknown or Absent for what it found. An error means that the
 	// control could not be judged; so does a check that looked at nothing.
@@ -129,6 +133,7 @@ type Result struct {
 func Judge(ctx context.Context, number int, c *Control, t *Target) (r Result) {
 	start := time.Now()
 	t = t.fresh()
+	t.wall = number
 	r = Result{ID: c.ID, Perimeter: number, Vantage: c.Vantage, Doc: c.Doc}
 	defer func() {
 		if p := recover(); p != nil {
@@ -139,7 +144,11 @@ func Judge(ctx context.Context, number int, c *Control, t *Target) (r Result) {
 		defer t.mu.Unlock()
 		r.Tried, r.Evidence = t.tried, t.evidence
 	}()
-	if c.Probe == nil {
+	probe := c.Probe
+	if t.Cloud != nil && c.AWS != nil && c.AWS.Probe != nil {
+		probe = c.AWS.Probe
+	}
+	if probe == nil {
 		r.Error = "this control has no probe"
 		return r
 	}
@@ -149,7 +158,7 @@ func Judge(ctx context.Context, number int, c *Control, t *Target) (r Result) {
 			return r
 		}
 	}
-	err := c.Probe(ctx, t)
+	err := probe(ctx, t)
 	switch {
 	case t.isBroken():
 		r.Verdict = Broken

@@ -135,6 +135,9 @@ func unreachable(err error) bool {
 		errors.Is(err, syscall.EACCES) && errors.As(err, &call) && call.Syscall == "connect"
 }
 
+// Refuses says whether an error is a host's own answer that nobody listens.
+func Refuses(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+
 func errno(err error) error {
 	var e syscall.Errno
 	if errors.As(err, &e) {

@@ -35,7 +35,9 @@ type Target struct {
 	Inside    *Inside               // vantages inside an instance only
 	Missing   []string              // layers that this machine lacks
 	Token     string                // Ownership token for a site elsewhere
+	Cloud     *Cloud                // of a site on AWS that was looked up in its account
 
+	wall     int // the perimeter whose control is judged
 	mu       sync.Mutex
 	tried    []string
 	evidence []string
@@ -62,11 +64,12 @@ type Inside struct {
 	Hidden   []string                  // paths on the machine that exist and must not be visible
 	Services map[string]netip.AddrPort // every listening service of the site's network, by name
 	Secret   string                    // path of this tier's database credentials; empty: none
+	Rounds   Rounds                    `json:"-"` // on AWS: how a probe of this machine asks the database
 }
 
 func (t *Target) fresh() *Target {
 	return &Target{Plan: t.Plan, URL: t.URL, From: t.From, Roots: t.Roots, Instances: t.Instances,
-		Site: t.Site, Inside: t.Inside, Token: t.Token, Missing: t.Missing}
+		Site: t.Site, Inside: t.Inside, Token: t.Token, Missing: t.Missing, Cloud: t.Cloud}
 }
 
 // lacks says whether the machine has none of the layers of a Control's need.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ringwall/ringwall/perimeter"
@@ -22,6 +23,7 @@ var controls = []*perimeter.Control{
 		Doc:     "The code that runs is the code that was accepted, and a change to it does not go unseen.",
 		Why:     "A back door that is added to the code survives every restart.",
 		Vantage: perimeter.Machine,
+		AWS:     perimeter.NotOnAWS("nothing on AWS records what the code should be: its packages are installed by signature or checksum, and a change that the admin tier makes later is not seen"),
 		Probe:   integrity,
 	},
 	{
@@ -29,6 +31,7 @@ var controls = []*perimeter.Control{
 		Doc:     "Nothing that was uploaded is a program or a script.",
 		Why:     "It waits there for the one setting that lets it run.",
 		Vantage: perimeter.Machine,
+		AWS:     uploadsOnAWS,
 		Applies: func(p *plan.Plan) bool { return len(p.Files.Uploads) > 0 },
 		Probe:   noCodeInUploads,
 	},
@@ -37,9 +40,33 @@ var controls = []*perimeter.Control{
 		Doc:     "The code holds no password, token or private key.",
 		Why:     "Code is copied, shared and served by accident; what it holds is known to all who had it.",
 		Vantage: perimeter.Machine,
+		AWS:     perimeter.NotOnAWS("the code is not read on AWS: probe it on this machine before it is shipped"),
 		Probe:   noSecrets,
 	},
 }
+
+// endings are those of scripts, as alternatives of a regular expression.
+func endings() string {
+	var list []string
+	for e := range scripts {
+		list = append(list, strings.TrimPrefix(e, "."))
+	}
+	slices.Sort(list)
+	return strings.Join(list, "|")
+}
+
+// uploadsOnAWS looks for names that some server runs, in the tree that the instances
+// share.
+var uploadsOnAWS = &perimeter.AWS{Try: func(p *plan.Plan, _ *perimeter.Cloud, s *perimeter.Script) {
+	s.Add("M=%s", perimeter.Word(p.Files.Mount))
+	s.Works("find the tree mounted", `mountpoint -q "$M"`)
+	for _, u := range p.Files.Uploads {
+		dir := "\"$M\"/" + perimeter.Word(path.Clean(u))
+		s.Add("[ -d %s ] && seen=there || seen='not there yet'", dir)
+		s.Add("say note %s \"$seen\"", perimeter.Word(u))
+		s.Nothing("look for programs and scripts in "+u, "sh -c "+perimeter.Word(`! [ -d "$0" ] || timeout 60 find "$0" -type f -regextype posix-extended -iregex ".*\.(`+endings()+`)(\..*)?" -print -quit`)+" "+dir)
+	}
+}}
 
 func state(t *perimeter.Target) (string, error) {
 	if t.Site == nil || t.Site.State == "" {

@@ -115,6 +115,7 @@ func load(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack) *cfn.Handle {
 	s.Provide(plan.RefBalancer, st, h.Ref())
 	s.Provide(plan.RefBalancerName, st, h.Att("LoadBalancerFullName"))
 	s.Provide(plan.RefBalancerDNS, st, h.Att("DNSName"))
+	st.Output("BalancerHost", "the balancer's address, for instances of the site", h.Att("DNSName"))
 	for _, a := range []struct {
 		id, metric, about string
 		threshold         float64

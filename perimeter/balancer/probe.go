@@ -23,6 +23,7 @@ var controls = []*perimeter.Control{
 		Doc:     "Only who shows the edge's secret gets an answer.",
 		Why:     "Anyone next to the edge would pass by its rules, and be whichever visitor it likes.",
 		Vantage: perimeter.Beside,
+		AWS:     noBeside,
 		Probe:   probeSecret,
 	},
 	{
@@ -30,6 +31,7 @@ var controls = []*perimeter.Control{
 		Doc:     "A request that does not say in one way who asks gets no answer.",
 		Why:     "A request of nobody would be sent somewhere all the same.",
 		Vantage: perimeter.Beside,
+		AWS:     noBeside,
 		Probe:   probeNoRule,
 	},
 	{
@@ -37,9 +39,13 @@ var controls = []*perimeter.Control{
 		Doc:     "Only the administrators' addresses are sent to the admin instance.",
 		Why:     "The one instance that may write would be open to every visitor.",
 		Vantage: perimeter.Beside,
+		AWS:     noBeside,
 		Probe:   probeAdminTier,
 	},
 }
+
+// On AWS the balancer's group admits CloudFront alone.
+var noBeside = perimeter.NotOnAWS("the balancer's group admits CloudFront alone: nobody of ours stands beside the edge, and check reads its rules in the templates (balancer/only-our-distribution, balancer/admin-selection)")
 
 const nothing = "nothing here"
 

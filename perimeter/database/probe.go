@@ -23,6 +23,7 @@ var controls = []*perimeter.Control{
 		Why:     "Every further listener is a door that no rule of the network was written for.",
 		Vantage: perimeter.InDatabase,
 		Applies: ours,
+		AWS:     perimeter.NotOnAWS("RDS lets nobody stand beside its server; its group and its subnets are read in the templates (database/isolated)"),
 		Probe:   private,
 	},
 	fleetSQL("tier-grants", "Fleet can change and delete no row that the plan does not give it.",
@@ -46,20 +47,27 @@ var controls = []*perimeter.Control{
 		Why:     "A plugin with a hole in the admin area would own the server and everything it can reach.",
 		Vantage: perimeter.InAdmin,
 		Applies: ours,
+		AWS:     bySQL,
 		Probe:   noSuperuser,
 	},
 	sharing("database/superuser", fleetSQL("passwords", "The server refuses a wrong password, an empty one, and a name that it does not know.",
 		"A server that trusts addresses trusts whoever gets into the network.", wrongPasswords)),
-	fleetSQL("tier-secrets", "Fleet has its own credentials and nobody else's.",
-		"One password for all tiers makes every grant above worthless.", tierSecrets),
+	onAWS(secretsOnAWS, fleetSQL("tier-secrets", "Fleet has its own credentials and nobody else's.",
+		"One password for all tiers makes every grant above worthless.", tierSecrets)),
 	postgresOnly(fleetSQL("old-password", "The account that a rotation retired is locked.",
 		"A password that leaked stays good after it was changed.", oldPassword)),
-	fleetSQL("checksums", "The server checks its pages, so that a damaged one is noticed and not served.",
-		"A page that a disk, or a hand, changed below the server is otherwise taken for the truth.", checksums),
+	onAWS(perimeter.NotOnAWS("the storage below RDS checks its own pages, and its servers have no setting for it"),
+		fleetSQL("checksums", "The server checks its pages, so that a damaged one is noticed and not served.",
+			"A page that a disk, or a hand, changed below the server is otherwise taken for the truth.", checksums)),
 }
 
 func fleetSQL(name, doc, why string, probe func(context.Context, *perimeter.Target) error) *perimeter.Control {
-	return &perimeter.Control{ID: "database/" + name, Doc: doc, Why: why, Vantage: perimeter.InFleet, Applies: ours, Probe: probe}
+	return &perimeter.Control{ID: "database/" + name, Doc: doc, Why: why, Vantage: perimeter.InFleet, Applies: ours, AWS: bySQL, Probe: probe}
+}
+
+func onAWS(aws *perimeter.AWS, c *perimeter.Control) *perimeter.Control {
+	c.AWS = aws
+	return c
 }
 
 func sharing(wall string, c *perimeter.Control) *perimeter.Control {
@@ -189,7 +197,7 @@ func otherDatabases(ctx context.Context, t *perimeter.Target) error {
 			return err
 		}
 		for _, r := range rows {
-			if r[0] != "information_schema" && r[0] != s.secret.DBName {
+			if r[0] != "information_schema" && r[0] != "performance_schema" && r[0] != s.secret.DBName {
 				t.Broken("fleet sees the database %s", r[0])
 			}
 		}
@@ -212,7 +220,7 @@ func noHashes(ctx context.Context, t *perimeter.Target) error {
 			continue
 		}
 		// What the app may read in its place: the table is there.
-		if _, err := s.ask(ctx, "SELECT * FROM "+s.quote(m.View)+" LIMIT 1"); err != nil {
+		if err := s.reads(ctx, "SELECT * FROM "+s.quote(m.View)+" LIMIT 1"); err != nil {
 			return fmt.Errorf("reading the view %s, which stands in for %s: %w", m.View, m.Table, err)
 		}
 		for column := range m.Columns {
@@ -245,7 +253,11 @@ func noServerFiles(ctx context.Context, t *perimeter.Target) error {
 	// In a directory that is not there: with the right, the server would try.
 	s.may(ctx, false, "write a file of the server", "SELECT 1 INTO OUTFILE '/nonexistent/ringwall-probe'")
 	s.may(ctx, false, "write a binary file of the server", "SELECT 1 INTO DUMPFILE '/nonexistent/ringwall-probe'")
-	s.may(ctx, false, "load code into the server", "INSTALL SONAME 'ringwall_probe'")
+	if t.Cloud != nil { // MySQL itself, which has one form of it only
+		s.may(ctx, false, "load code into the server", "INSTALL PLUGIN ringwall_probe SONAME 'ringwall_probe.so'")
+	} else {
+		s.may(ctx, false, "load code into the server", "INSTALL SONAME 'ringwall_probe'")
+	}
 	t.Tried("read a file of the server")
 	rows, err := s.ask(ctx, "SELECT LENGTH(LOAD_FILE('/etc/passwd'))")
 	switch {

@@ -22,11 +22,7 @@ type session struct {
 }
 
 func login(ctx context.Context, t *perimeter.Target) (*session, error) {
-	b, err := os.ReadFile(t.Inside.Secret)
-	if err != nil {
-		return nil, fmt.Errorf("reading this tier's database credentials: %w", err)
-	}
-	secret, err := parseSecret(b)
+	secret, err := ownSecret(t)
 	if err != nil {
 		return nil, fmt.Errorf("reading this tier's database credentials: %w", err)
 	}
@@ -34,15 +30,42 @@ func login(ctx context.Context, t *perimeter.Target) (*session, error) {
 	if secret.Engine == "" {
 		s.secret.Engine = s.engine
 	}
-	if _, err := Query(ctx, s.secret, "SELECT 1"); err != nil {
+	if _, err := s.query(ctx, s.secret, "SELECT 1", false); err != nil {
 		return nil, fmt.Errorf("logging in with this tier's own credentials, which is allowed: %w", err)
 	}
 	return s, nil
 }
 
+// ownSecret are the credentials of the tier that the probe stands in, or stands for.
+func ownSecret(t *perimeter.Target) (plan.Secret, error) {
+	if t.Inside.Rounds != nil {
+		return t.Inside.Rounds.Secret()
+	}
+	b, err := os.ReadFile(t.Inside.Secret)
+	if err != nil {
+		return plan.Secret{}, err
+	}
+	return parseSecret(b)
+}
+
+// query runs SQL as Query does, or has an instance run it. Rows that nobody reads
+// do not leave the instance.
+func (s *session) query(ctx context.Context, secret plan.Secret, sql string, rows bool) (string, error) {
+	if r := s.t.Inside.Rounds; r != nil {
+		return r.Query(secret, sql, rows)
+	}
+	return Query(ctx, secret, sql)
+}
+
+// reads runs a statement whose rows are nobody's business.
+func (s *session) reads(ctx context.Context, sql string) error {
+	_, err := s.query(ctx, s.secret, sql, false)
+	return err
+}
+
 // ask runs statements and returns their rows.
 func (s *session) ask(ctx context.Context, sql string) ([][]string, error) {
-	out, err := Query(ctx, s.secret, sql)
+	out, err := s.query(ctx, s.secret, sql, true)
 	if err != nil || out == "" {
 		return nil, err
 	}
@@ -58,7 +81,7 @@ func (s *session) refuses(ctx context.Context, what, user, password, db string) 
 	s.t.Tried("%s", what)
 	as := s.secret
 	as.Username, as.Password, as.DBName = user, password, db
-	_, err := Query(ctx, as, "SELECT 1")
+	_, err := s.query(ctx, as, "SELECT 1", false)
 	switch {
 	case err == nil:
 		s.t.Broken("%s: the server let it in", what)
@@ -81,7 +104,7 @@ func (s *session) may(ctx context.Context, allowed bool, what, format string, a 
 	if s.engine == plan.Postgres {
 		begin = "BEGIN; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '5s'; "
 	}
-	_, err := Query(ctx, s.secret, begin+sql+"; ROLLBACK")
+	_, err := s.query(ctx, s.secret, begin+sql+"; ROLLBACK", false)
 	switch {
 	case err == nil:
 		s.t.Broken("%s: the server did it", what)
@@ -169,7 +192,7 @@ func eachTable(ctx context.Context, t *perimeter.Target, try func(s *session, na
 	for _, name := range names {
 		r := intended(t.Plan, t.Inside.Tier, name)
 		if r&sel != 0 && readable == 0 {
-			if _, err := s.ask(ctx, "SELECT 1 FROM "+s.quote(name)+" LIMIT 1"); err != nil {
+			if err := s.reads(ctx, "SELECT 1 FROM "+s.quote(name)+" LIMIT 1"); err != nil {
 				return fmt.Errorf("reading %s, which is allowed: %w", name, err)
 			}
 			readable++

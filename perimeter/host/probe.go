@@ -12,7 +12,7 @@ import (
 	"github.com/ringwall/ringwall/plan"
 )
 
-var controls = needing(slices.Concat(sockets, calls, processes, visibility, limitControls))
+var controls = onAWS(needing(slices.Concat(sockets, calls, processes, visibility, limitControls)))
 
 // layers say which part of the enforcement keeps a promise, where a machine may
 // lack it and its owner may do without.

@@ -21,8 +21,8 @@ import (
 
 var calls = []*perimeter.Control{
 	fleet("seccomp",
-		"A fleet app's system calls pass a filter on every thread.",
-		"Without the filter each hole of the kernel is one call away.",
+		docSeccomp,
+		whySeccomp,
 		func(_ context.Context, t *perimeter.Target) error {
 			return status(t, map[string]string{"Seccomp": "2"})
 		}),
@@ -37,18 +37,18 @@ var calls = []*perimeter.Control{
 			return denyOpen(t, file, unix.O_WRONLY, syscall.EACCES)
 		}),
 	fleet("no-new-privs",
-		"No program that a fleet app starts has more rights than the app.",
-		"One setuid program among thousands turns a user into root.",
+		docNewPrivs,
+		whyNewPrivs,
 		func(_ context.Context, t *perimeter.Target) error {
 			return status(t, map[string]string{"NoNewPrivs": "1"})
 		}),
 	fleet("no-capabilities",
-		"A fleet app has none of root's rights, and can get none.",
-		"Each right is enough for one of the known ways out of a container.",
+		docCapabilities,
+		whyCapabilities,
 		noCapabilities),
 	admin("admin-no-capabilities",
-		"An admin app has none of root's rights, and can get none.",
-		"Each right is enough for one of the known ways out of a container.",
+		docAdminCapabilities,
+		whyCapabilities,
 		noCapabilities),
 	fleet("no-nested-namespaces",
 		"A fleet app cannot make namespaces of its own.",

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ringwall/ringwall/internal/cfn"
 	"github.com/ringwall/ringwall/internal/cfn/res"
+	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -158,11 +159,12 @@ func rulesOf(p *plan.Plan, st *cfn.Stack) []rule {
 	for _, t := range p.Tiers {
 		list = append(list, rule{from: t.Name, to: files, port: 2049, about: "to the files"})
 		services(t.Name)
-		switch {
-		case t.Write:
-			outside(t.Name, "updates of the app, through NAT")
-		case p.AWS.Image != plan.ImageBuild:
-			outside(t.Name, "installation at the first start, through NAT")
+		if perimeter.FetchesOnAWS(p, t) {
+			why := "installation at the first start, through NAT"
+			if t.Write {
+				why = "updates of the app, through NAT"
+			}
+			outside(t.Name, why)
 		}
 	}
 	if HasKeeper(p) {

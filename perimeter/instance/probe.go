@@ -20,6 +20,7 @@ var controls = []*perimeter.Control{
 		Doc:     "Another edge next to ours reaches the balancer, which asks for the secret, and no instance.",
 		Why:     "Whoever rents a place in the same network goes around the balancer's secret.",
 		Vantage: perimeter.Beside,
+		AWS:     noBeside,
 		Probe: func(ctx context.Context, t *perimeter.Target) error {
 			if len(t.Instances) == 0 {
 				return errors.New("no instance is running, so there is nobody to dial")
@@ -38,6 +39,7 @@ var controls = []*perimeter.Control{
 		Doc:     "Another edge next to ours does not reach the database.",
 		Why:     "A stolen database password is worth nothing to whoever cannot dial the server.",
 		Vantage: perimeter.Beside,
+		AWS:     noBeside,
 		Probe: func(ctx context.Context, t *perimeter.Target) error {
 			return beside(ctx, t, on("database", t.Plan.VPC.Database, t.Plan.Database.Port, 22, 3306, 5432))
 		},
@@ -48,6 +50,7 @@ var controls = []*perimeter.Control{
 		Doc:     "A fleet instance cannot dial an admin instance.",
 		Why:     "A captured fleet instance would log in where only administrators may, and write.",
 		Vantage: perimeter.InFleet,
+		AWS:     tiersOnAWS(plan.Fleet, plan.Admin),
 		Probe:   toTier(plan.Admin),
 	},
 	{
@@ -56,6 +59,7 @@ var controls = []*perimeter.Control{
 		Doc:     "A fleet instance cannot dial another one.",
 		Why:     "One captured instance would become all of them.",
 		Vantage: perimeter.InFleet,
+		AWS:     tiersOnAWS(plan.Fleet, plan.Fleet),
 		Probe:   toTier(plan.Fleet),
 	},
 	{
@@ -64,6 +68,7 @@ var controls = []*perimeter.Control{
 		Doc:     "A fleet instance cannot dial the edge or the balancer.",
 		Why:     "Requests that come from inside would count as the site's own, and loop.",
 		Vantage: perimeter.InFleet,
+		AWS:     frontOnAWS,
 		Probe:   toFront,
 	},
 	{
@@ -72,6 +77,7 @@ var controls = []*perimeter.Control{
 		Doc:     "An admin instance cannot dial the edge or the balancer.",
 		Why:     "A forged request from the server's side would come back in as a visitor with the site's own address.",
 		Vantage: perimeter.InAdmin,
+		AWS:     frontOnAWS,
 		Probe:   toFront,
 	},
 	{
@@ -80,6 +86,7 @@ var controls = []*perimeter.Control{
 		Doc:     "An admin instance cannot dial a fleet instance.",
 		Why:     "A captured admin session would spread to what visitors see, past the tree's manifest.",
 		Vantage: perimeter.InAdmin,
+		AWS:     tiersOnAWS(plan.Admin, plan.Fleet),
 		Probe:   toTier(plan.Fleet),
 	},
 	{
@@ -88,6 +95,7 @@ var controls = []*perimeter.Control{
 		Doc:     "Of the database's host a fleet instance reaches the database's port and no other.",
 		Why:     "Remote shells, monitors and replication of a database host are older doors than its own.",
 		Vantage: perimeter.InFleet,
+		AWS:     portsOnAWS,
 		Probe:   otherPorts,
 	},
 	{
@@ -98,6 +106,7 @@ var controls = []*perimeter.Control{
 		Doc:       "A fleet instance can hold no more connections to the database open than its tier's share.",
 		Why:       "A captured instance that takes every connection shuts admin and the other instances out, without a password.",
 		Vantage:   perimeter.InFleet,
+		AWS:       perimeter.NotOnAWS("on AWS the server itself bounds each tier's users (the keeper sets it); holding that many connections would leave the app none, so it is not tried"),
 		Probe:     connections,
 	},
 	{
@@ -106,6 +115,7 @@ var controls = []*perimeter.Control{
 		Doc:     "Of the database's host an admin instance reaches the database's port and no other.",
 		Why:     "Remote shells, monitors and replication of a database host are older doors than its own.",
 		Vantage: perimeter.InAdmin,
+		AWS:     portsOnAWS,
 		Probe:   otherPorts,
 	},
 }

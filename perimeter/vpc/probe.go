@@ -22,6 +22,7 @@ var controls = []*perimeter.Control{
 		Doc:     "Nobody outside reaches the balancer's listener: every request passes the edge.",
 		Why:     "A request that goes around the edge meets no rule engine, no allow list and no limit.",
 		Vantage: perimeter.Internet,
+		AWS:     hostOnAWS("BalancerHost", "balancer", func(*plan.Plan) []uint16 { return []uint16{443, 80} }),
 		Probe: func(ctx context.Context, t *perimeter.Target) error {
 			p := t.Plan
 			return fromOutside(ctx, t, at("balancer", p.VPC.Balancer, p.Balancer.Port), at("edge", p.VPC.Edge, p.Balancer.Port))
@@ -33,6 +34,7 @@ var controls = []*perimeter.Control{
 		Doc:     "Nobody outside reaches an instance's web server, app or any other port of it.",
 		Why:     "A visitor who dials the admin instance is an administrator as far as the network is concerned.",
 		Vantage: perimeter.Internet,
+		AWS:     instancesOnAWS,
 		Probe: func(ctx context.Context, t *perimeter.Target) error {
 			if len(t.Instances) == 0 {
 				return errors.New("no instance is running, so there is nobody to dial")
@@ -53,6 +55,7 @@ var controls = []*perimeter.Control{
 		Doc:     "Nobody outside reaches the database, on any port.",
 		Why:     "A database that can be dialled can be guessed at, and a stolen password is enough.",
 		Vantage: perimeter.Internet,
+		AWS:     hostOnAWS("Host", "database", func(p *plan.Plan) []uint16 { return ports(p.Database.Port, 3306, 5432) }),
 		Probe: func(ctx context.Context, t *perimeter.Target) error {
 			var places []perimeter.Place
 			for _, port := range ports(t.Plan.Database.Port, 22, 3306, 5432) {
@@ -68,6 +71,7 @@ var controls = []*perimeter.Control{
 		Doc:     "The database opens no connection: to no instance, not to the edge, the machine or the outside.",
 		Why:     "Rows that were read by an injected query leave through a connection that the server opens.",
 		Vantage: perimeter.InDatabase,
+		AWS:     noDatabase,
 		Probe: func(ctx context.Context, t *perimeter.Target) error {
 			places := append(outside(t.Plan), metadata...)
 			places = append(places, machine...)
@@ -81,32 +85,32 @@ var controls = []*perimeter.Control{
 	},
 	inside(perimeter.InFleet, "vpc/no-host-loopback",
 		"What listens on the machine's own loopback cannot be reached from fleet.",
-		"Development servers, mail relays and databases on 127.0.0.1 trust whoever can dial them.", loopback),
+		"Development servers, mail relays and databases on 127.0.0.1 trust whoever can dial them.", loopback, noLoopback),
 	inside(perimeter.InAdmin, "vpc/admin-no-host-loopback",
 		"What listens on the machine's own loopback cannot be reached from admin.",
-		"An administrator's session, or a plugin installed in it, becomes a foothold on the machine.", loopback),
+		"An administrator's session, or a plugin installed in it, becomes a foothold on the machine.", loopback, noLoopback),
 	inside(perimeter.InFleet, "vpc/no-metadata",
 		"The metadata address of cloud machines does not answer fleet.",
-		"One forged request from the server's side (SSRF) reads the machine's role credentials.", noMetadata),
+		"One forged request from the server's side (SSRF) reads the machine's role credentials.", noMetadata, metadataOnAWS),
 	inside(perimeter.InAdmin, "vpc/admin-no-metadata",
 		"The metadata address of cloud machines does not answer admin.",
-		"A link preview or an import by address in the admin area reads the machine's role credentials.", noMetadata),
+		"A link preview or an import by address in the admin area reads the machine's role credentials.", noMetadata, metadataOnAWS),
 	inside(perimeter.InFleet, "vpc/no-dns",
 		"Fleet asks no name server, over TCP or UDP.",
-		"Data leaves in the names that are asked for, past every rule on connections.", noDNS),
+		"Data leaves in the names that are asked for, past every rule on connections.", noDNS, noResolver),
 	inside(perimeter.InAdmin, "vpc/admin-no-dns",
 		"Admin asks no name server, over TCP or UDP.",
-		"Data leaves in the names that are asked for, past every rule on connections.", noDNS),
+		"Data leaves in the names that are asked for, past every rule on connections.", noDNS, noResolver),
 	inside(perimeter.InFleet, "vpc/no-internet",
 		"Fleet opens no connection to the outside, over IPv4 or IPv6.",
-		"A captured instance fetches its tools from outside and sends away what it finds.", noInternet),
+		"A captured instance fetches its tools from outside and sends away what it finds.", noInternet, internetOnAWS),
 	inside(perimeter.InAdmin, "vpc/admin-no-internet",
 		"Admin opens no connection to the outside, over IPv4 or IPv6.",
-		"A captured admin area fetches its tools from outside and sends away what it finds.", noInternet),
+		"A captured admin area fetches its tools from outside and sends away what it finds.", noInternet, internetOnAWS),
 }
 
-func inside(v perimeter.Vantage, id, doc, why string, probe func(context.Context, *perimeter.Target) error) *perimeter.Control {
-	return &perimeter.Control{ID: id, Doc: doc, Why: why, Vantage: v, Needs: []string{"firewall"}, Probe: func(ctx context.Context, t *perimeter.Target) error {
+func inside(v perimeter.Vantage, id, doc, why string, probe func(context.Context, *perimeter.Target) error, aws *perimeter.AWS) *perimeter.Control {
+	return &perimeter.Control{ID: id, Doc: doc, Why: why, Vantage: v, AWS: aws, Needs: []string{"firewall"}, Probe: func(ctx context.Context, t *perimeter.Target) error {
 		if err := alive(ctx, t); err != nil {
 			return err
 		}
