@@ -88,6 +88,7 @@ type Answer struct {
 	Body   string
 	ID     string // the request's id; empty: the answer came from no wall of ours
 	Wall   bool   // a wall's own page, not the app's
+	Edge   string // on AWS: what answered before any instance was asked; see byCloudFront
 	Class  string // of a wall's page: the words for the visitor
 	last   bool   // the connection ends with it
 }
@@ -102,7 +103,9 @@ func (a *Answer) Is(status int, class string) bool {
 }
 
 // Cached says whether the answer came from the edge's store.
-func (a *Answer) Cached() bool { return len(a.Header["Age"]) > 0 }
+func (a *Answer) Cached() bool {
+	return len(a.Header["Age"]) > 0 || strings.HasSuffix(a.Header.Get("X-Cache"), "it from cloudfront") // Hit, RefreshHit
+}
 
 // TooOften says whether the site answered that this address asks too often:
 // whatever else was asked, no wall has judged it.
@@ -247,6 +250,7 @@ func (l *Line) Next(method string, wait time.Duration) (*Answer, error) {
 	if json.Unmarshal(b, &page) == nil && page.ID != "" && page.ID == a.ID && page.Status == a.Status {
 		a.Wall, a.Class = true, page.Class
 	}
+	a.byCloudFront()
 	return a, nil
 }
 
@@ -393,17 +397,26 @@ func (t *Target) Refuses(ctx context.Context, a *Asker, harmless []Request, atta
 		}
 		t.Saw("harmless: %s %.80s → %s", r.method(), r.URI, ans)
 	}
+	before := 0
 	for _, x := range attacks {
 		t.Tried("%s", x.Name)
 		ans, err := a.Ask(ctx, x.Request)
-		if err != nil {
+		switch {
+		case err != nil && t.Cloud != nil && t.wall <= edgeWall && errors.Is(err, io.EOF):
+			t.Saw("%s → CloudFront closed the connection", x.Name)
+		case err != nil:
 			return fmt.Errorf("trying %s: %w", x.Name, err)
-		}
-		if ans.Is(x.Status, x.Class) {
+		case t.Refusal(ans, x.Status, x.Class):
 			t.Saw("%s → %s", x.Name, ans)
-		} else {
+		case ans.before():
+			before++
+			t.Saw("%s → %s: refused before this wall, of which it says nothing", x.Name, ans)
+		default:
 			t.Broken("%s → %s, want %d %q", x.Name, ans, x.Status, x.Class)
 		}
+	}
+	if before > 0 && before == len(attacks) {
+		return errors.New("every attempt was refused before this wall, so nothing can be told of it")
 	}
 	return nil
 }

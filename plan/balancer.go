@@ -29,6 +29,10 @@ const (
 // its app: the balancer may send it to another instance, whatever its method.
 const HeaderUnreached = "X-Ringwall-Unreached"
 
+// HeaderRefused is set by the web ACL of a site on AWS on what its own rules refuse:
+// the words for the visitor, which its page has too. An instance never passes on one.
+const HeaderRefused = "X-Ringwall-Refused"
+
 // OriginSecretName is the name of a site's origin secret on AWS: the same in the
 // site's Region and in EdgeRegion, which has a copy.
 func OriginSecretName(site string) string { return site + "/origin" }

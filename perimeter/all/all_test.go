@@ -96,6 +96,24 @@ func TestControlsAreComplete(t *testing.T) {
 	}
 }
 
+// TestEveryProbeOnAWS: a control that is not tried from the internet says how a site
+// on AWS is judged, or why it is none of its promises.
+func TestEveryProbeOnAWS(t *testing.T) {
+	for _, p := range Perimeters {
+		for _, c := range p.Controls {
+			if c.Probe == nil {
+				continue
+			}
+			if a := c.AWS; a == nil && c.Vantage != perimeter.Internet || a != nil && a.Not == nil && a.Try == nil && a.Rounds == nil && a.Probe == nil {
+				t.Errorf("control %s: nothing says how it is judged on AWS", c.ID)
+			}
+			if c.AWS == nil && (c.Office || p.Number == 3) {
+				t.Errorf("control %s needs more than one place outside: say how it is judged on AWS", c.ID)
+			}
+		}
+	}
+}
+
 func sentence(s string) bool {
 	return s != "" && unicode.IsUpper([]rune(s)[0]) && strings.HasSuffix(s, ".")
 }

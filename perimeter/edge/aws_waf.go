@@ -39,18 +39,18 @@ func addWebACL(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack) (*cfn.Handle, error) 
 	w.adminSets = len(w.sets("Admins", p.Balancer.Admins))
 	if !p.Edge.Allowed.Any {
 		allowed := w.sets("Allowed", p.Edge.Allowed)
-		w.add("AllowedAddresses", len(allowed), not(anyOf(allowed)), block(403, "address"))
+		w.add("AllowedAddresses", len(allowed), not(anyOf(allowed)), block("address"))
 	}
 	// A viewer's address is the aggregation key: CloudFront's web ACL sees viewers.
 	limit := min(max(p.Network.Rate.PerMinute, 10), 2_000_000_000)
 	w.add("Rate", 2, &res.WAFv2WebACL_Statement{RateBasedStatement: &res.WAFv2WebACL_RateBasedStatement{
-		AggregateKeyType: cfn.S("IP"), Limit: cfn.I(limit), EvaluationWindowSec: cfn.I(60)}}, block(429, "rate"))
+		AggregateKeyType: cfn.S("IP"), Limit: cfn.I(limit), EvaluationWindowSec: cfn.I(60)}}, block("rate"))
 	size := min(p.Edge.MaxBody, inspected)
 	if p.Edge.MaxBody > inspected {
 		s.Note(cfn.Note{Key: "edge.maxBody", Was: fmt.Sprint(p.Edge.MaxBody), Now: fmt.Sprint(size), Why: "for visitors: the web ACL reads no more of a body, and what it has not read does not pass; reading more than 16 KiB costs extra"})
 	}
 	w.add("BodySize", 1+w.adminSets, and(&res.WAFv2WebACL_Statement{SizeConstraintStatement: &res.WAFv2WebACL_SizeConstraintStatement{
-		FieldToMatch: body(), ComparisonOperator: cfn.S("GT"), Size: cfn.N(float64(size)), TextTransformations: noTransformation()}}, not(w.admins())), block(413, "size"))
+		FieldToMatch: body(), ComparisonOperator: cfn.S("GT"), Size: cfn.N(float64(size)), TextTransformations: noTransformation()}}, not(w.admins())), block("size"))
 	list, notes, err := ruleGroups(p)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func addWebACL(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack) (*cfn.Handle, error) 
 		for _, l := range found {
 			each = append(each, &res.WAFv2WebACL_Statement{LabelMatchStatement: &res.WAFv2WebACL_LabelMatchStatement{Scope: cfn.S("LABEL"), Key: cfn.S(l)}})
 		}
-		w.add("BodiesOfVisitors", len(each)+w.adminSets, and(anyOf(each), not(w.admins())), block(403, "content"))
+		w.add("BodiesOfVisitors", len(each)+w.adminSets, and(anyOf(each), not(w.admins())), block("content"))
 	}
 	if w.wcu > maxWCU {
 		return nil, fmt.Errorf("edge.managedRules: got groups of %d capacity units together with our own rules, want %d at most; leave some out", w.wcu, maxWCU)
@@ -83,17 +83,15 @@ func addWebACL(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack) (*cfn.Handle, error) 
 		why = fmt.Sprintf("%d capacity units are above %d: every request costs more (docs: AWS WAF pricing)", w.wcu, stepWCU)
 	}
 	s.Note(cfn.Note{Key: "edge.managedRules", Now: fmt.Sprintf("%d rules", len(w.rules)), Why: why})
-	page := func(status int, class string) *res.WAFv2WebACL_CustomResponseBody {
-		return &res.WAFv2WebACL_CustomResponseBody{ContentType: cfn.S("APPLICATION_JSON"), Content: cfn.S(fmt.Sprintf(`{"class":%q,"status":%d}`, class, status))}
+	bodies := map[string]*res.WAFv2WebACL_CustomResponseBody{}
+	for name, pg := range pages {
+		bodies[name] = &res.WAFv2WebACL_CustomResponseBody{ContentType: cfn.S("APPLICATION_JSON"), Content: cfn.S(fmt.Sprintf(`{"class":%q,"status":%d}`, pg.class, pg.status))}
 	}
 	acl := st.Add("WebACL", &res.WAFv2WebACL{
 		Name: cfn.S(p.Site()), Scope: cfn.S("CLOUDFRONT"), Description: cfn.S("What the edge of " + p.Site() + " refuses."),
 		DefaultAction: &res.WAFv2WebACL_DefaultAction{Allow: &res.WAFv2WebACL_AllowAction{}},
 		Rules:         w.rules, VisibilityConfig: visible(p.Site()),
-		CustomResponseBodies: map[string]*res.WAFv2WebACL_CustomResponseBody{
-			"address": page(403, classAllow), "rate": page(429, "too many requests from this address"),
-			"size": page(413, "the request's body is too large"), "content": page(403, "the request looks like an attack"),
-		},
+		CustomResponseBodies: bodies,
 		AssociationConfig: &res.WAFv2WebACL_AssociationConfig{RequestBody: map[string]*res.WAFv2WebACL_RequestBodyAssociatedResourceTypeConfig{
 			"CLOUDFRONT": {DefaultSizeInspectionLimit: cfn.S("KB_64")}}},
 	}, cfn.Metadata("Ringwall", cfn.M{"WCU": w.wcu}))
@@ -178,10 +176,21 @@ func noTransformation() []*res.WAFv2WebACL_TextTransformation {
 	return []*res.WAFv2WebACL_TextTransformation{{Priority: cfn.I(0), Type: cfn.S("NONE")}}
 }
 
-func block(status int, page string) *res.WAFv2WebACL_BlockAction {
-	r := &res.WAFv2WebACL_CustomResponse{ResponseCode: cfn.I(status), CustomResponseBodyKey: cfn.S(page),
-		ResponseHeaders: []*res.WAFv2WebACL_CustomHTTPHeader{{Name: cfn.S("Cache-Control"), Value: cfn.S("no-store")}}}
-	if status == 429 {
+// pages are what the rules of ours answer: the words are the edge's own on this
+// machine. A page of a web ACL cannot name its request, so a header says whose it is.
+var pages = map[string]struct {
+	status int
+	class  string
+}{
+	"address": {403, classAllow}, "rate": {429, "too many requests from your address"},
+	"size": {413, "the request's body is too large"}, "content": {403, "the request looks like an attack"},
+}
+
+func block(name string) *res.WAFv2WebACL_BlockAction {
+	page := pages[name]
+	r := &res.WAFv2WebACL_CustomResponse{ResponseCode: cfn.I(page.status), CustomResponseBodyKey: cfn.S(name),
+		ResponseHeaders: []*res.WAFv2WebACL_CustomHTTPHeader{{Name: cfn.S("Cache-Control"), Value: cfn.S("no-store")}, {Name: cfn.S(plan.HeaderRefused), Value: cfn.S(page.class)}}}
+	if page.status == 429 {
 		r.ResponseHeaders = append(r.ResponseHeaders, &res.WAFv2WebACL_CustomHTTPHeader{Name: cfn.S("Retry-After"), Value: cfn.S("60")})
 	}
 	return &res.WAFv2WebACL_BlockAction{CustomResponse: r}

@@ -135,14 +135,15 @@ function refuse(event, status, text, words) {
 function handler(event) {
   var q = event.request, h = q.headers, who = address(event.viewer.ip), name, i;
   if (!h.host || HOSTS.indexOf(h.host.value.toLowerCase()) < 0) return refuse(event, 421, 'Misdirected Request', 'this site does not answer to that name');
+  var admin = inside(ADMINS, who), some = false;
   if (ALLOWED && !inside(ALLOWED, who)) return refuse(event, 403, 'Forbidden', 'this site is not open to your address');
+  if (!admin && !/^(?:GET|HEAD|POST|OPTIONS)$/.test(q.method)) return refuse(event, 403, 'Forbidden', 'this method is not allowed');
   for (i = 0; i < SINGLE.length; i++) {
     if (h[SINGLE[i]] && h[SINGLE[i]].multiValue && h[SINGLE[i]].multiValue.length > 1) return refuse(event, 400, 'Bad Request', 'the request is ambiguous');
   }
   Object.keys(h).forEach(function (name) {
     if (!FIXED.test(name) && stripped(name.toLowerCase())) delete h[name];
   });
-  var admin = inside(ADMINS, who), some = false;
   if (!admin) {
     for (name in q.cookies) {
       if (!any(COOKIES, name)) delete q.cookies[name];

@@ -312,6 +312,33 @@ func TestFunctionStore(t *testing.T) {
 	}
 }
 
+// The cases of edge/waf-method: administrators may use every method that CloudFront
+// passes on.
+func TestFunctionMethods(t *testing.T) {
+	f := mustFunctions(t, functionPlan())
+	var events []cffEvent
+	var want []int
+	for _, ip := range []string{"198.51.100.9", "192.0.2.1"} {
+		for _, m := range []string{"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"} {
+			e := event(ip, "/", "Accept: application/json")
+			e.Request.Method = m
+			events = append(events, e)
+			status := 0
+			if ip == "198.51.100.9" && (m == "PUT" || m == "PATCH" || m == "DELETE") {
+				status = 403
+			}
+			want = append(want, status)
+		}
+	}
+	for name, run := range runners {
+		for i, got := range run(t, f.Request, events) {
+			if got.StatusCode != want[i] || want[i] != 0 && !strings.Contains(got.Body.Data, reason("edge/waf-method")) {
+				t.Errorf("%s: %s of %s: got %d %q, want %d", name, events[i].Request.Method, events[i].Viewer["ip"], got.StatusCode, got.Body.Data, want[i])
+			}
+		}
+	}
+}
+
 // The cases of edge/allow-list and network/known-host.
 func TestFunctionRefusals(t *testing.T) {
 	p := functionPlan()

@@ -29,6 +29,7 @@ var controls = slices.Concat([]*perimeter.Control{
 		Why:     "A site that is open to one company would be open to everybody.",
 		Vantage: perimeter.Internet,
 		Applies: func(p *plan.Plan) bool { return !p.Edge.Allowed.Any && p.Network.Stranger.IsValid() },
+		AWS:     strangerOnAWS,
 		Probe:   probeAllowList,
 	},
 	{
@@ -72,6 +73,7 @@ var controls = slices.Concat([]*perimeter.Control{
 		Doc:     "A body that says it is too large is refused before it is read.",
 		Why:     "A few large uploads would fill memory and disks.",
 		Vantage: perimeter.Internet,
+		AWS:     &perimeter.AWS{Probe: probeBodyOnAWS},
 		Probe:   probeBodyLimit,
 	},
 	{
@@ -210,6 +212,9 @@ func probeViewerHeader(ctx context.Context, t *perimeter.Target) error {
 	return nil
 }
 
+// classesOfFunction are the refusals of the edge function on AWS, which asks no tier.
+var classesOfFunction = []string{classAllow, "the request is ambiguous", "this site does not answer to that name"}
+
 // A tierJudge tells which tier answered: by the site's own access log, or
 // elsewhere by an administrators' page, which only fleet refuses.
 type judgeOfTier struct {
@@ -248,8 +253,11 @@ func tierJudge(ctx context.Context, t *perimeter.Target) (*judgeOfTier, error) {
 
 func (j *judgeOfTier) tier(ans *perimeter.Answer) (string, error) {
 	if j.t.Site == nil {
-		if ans.Is(http.StatusForbidden, classAdmin) {
+		switch {
+		case ans.Is(http.StatusForbidden, classAdmin):
 			return plan.Fleet, nil
+		case ans.Edge != "" && ans.Wall && ans.Status < http.StatusInternalServerError, slices.Contains(classesOfFunction, ans.Class):
+			return "", nil // refused before any tier was asked
 		}
 		return plan.Admin, nil
 	}
@@ -335,7 +343,11 @@ func probeRequestID(ctx context.Context, t *perimeter.Target) error {
 		if err != nil {
 			return err
 		}
-		switch ids := ans.Header.Values(plan.HeaderRequest); {
+		ids := ans.Header.Values(plan.HeaderRequest)
+		if ans.Edge != "" { // CloudFront's own page has CloudFront's id
+			ids = ans.Header.Values("X-Amz-Cf-Id")
+		}
+		switch {
 		case len(ids) != 1 || len(ids[0]) < 8:
 			t.Broken("%s → ids %q, want one", name, ids)
 		case ids[0] == mine:
@@ -368,7 +380,7 @@ func probeMethods(ctx context.Context, t *perimeter.Target) error {
 func probeURILength(ctx context.Context, t *perimeter.Target) error {
 	long := strings.Repeat("a", maxURI)
 	class := "the address is too long"
-	return t.Refuses(ctx, t.Asker(plan.Internet), []perimeter.Request{{URI: "/ringwall-probe?q=" + long[:maxURI/4]}}, []perimeter.Attack{
+	return t.Refuses(ctx, t.Asker(plan.Internet), []perimeter.Request{{URI: "/ringwall-probe?q=" + long[:maxURI/8]}}, []perimeter.Attack{
 		{Name: "a query of 8 KiB and more", Request: perimeter.Request{URI: "/ringwall-probe?q=" + long}, Status: http.StatusRequestURITooLong, Class: class},
 		{Name: "a path of 8 KiB and more", Request: perimeter.Request{URI: "/ringwall-probe/" + long}, Status: http.StatusRequestURITooLong, Class: class},
 	})
@@ -409,7 +421,7 @@ func probeBodyLimit(ctx context.Context, t *perimeter.Target) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err == nil && ans.Is(http.StatusRequestEntityTooLarge, "the request's body is too large"):
+		case err == nil && t.Refusal(ans, http.StatusRequestEntityTooLarge, "the request's body is too large"):
 			t.Saw("%s → %s", name, ans)
 		case err == nil && ans.TooOften():
 			return fmt.Errorf("sending %s: %w", name, perimeter.ErrTooOften)
@@ -434,6 +446,10 @@ func probeSecurityHeaders(ctx context.Context, t *perimeter.Target) error {
 		ans, err := a.Ask(ctx, r)
 		if err != nil {
 			return err
+		}
+		if ans.Edge != "" {
+			t.Saw("%s: CloudFront's own page, with nothing of the site in it", ans)
+			continue
 		}
 		var lack []string
 		need := func(name string, ok bool) {
@@ -472,7 +488,7 @@ func probeServerHeaders(ctx context.Context, t *perimeter.Target) error {
 		}
 		found := false
 		for _, name := range []string{"Server", "X-Powered-By", "X-AspNet-Version", "X-AspNetMvc-Version", "X-Generator"} {
-			if v := ans.Header.Get(name); v != "" {
+			if v := ans.Header.Get(name); v != "" && !(t.Cloud != nil && name == "Server" && v == "CloudFront") { // which is no software behind the edge
 				found = true
 				t.Broken("%s → %s: %s", ans, name, v)
 			}

@@ -23,6 +23,7 @@ var cacheControls = []*perimeter.Control{
 		Vantage: perimeter.Internet,
 		Office:  true,
 		Applies: caches,
+		AWS:     twoPlaces,
 		Probe:   probeCachePrivilege,
 	},
 	{

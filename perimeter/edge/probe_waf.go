@@ -111,24 +111,24 @@ var wafProbes = []wafProbe{
 
 var wafControls = func() (out []*perimeter.Control) {
 	for _, w := range wafProbes {
-		out = append(out, &perimeter.Control{ID: w.id, Doc: w.doc, Why: w.why, Vantage: perimeter.Internet,
+		out = append(out, &perimeter.Control{ID: w.id, Doc: w.doc, Why: w.why, Vantage: perimeter.Internet, AWS: groupsOnAWS(w.id),
 			Probe: func(ctx context.Context, t *perimeter.Target) error { return probeClass(ctx, t, w) }})
 	}
 	return append(out,
 		&perimeter.Control{
 			ID: "edge/waf", Doc: "Every visitor's request is judged by the rules.",
 			Why:     "No attack would be seen at all.",
-			Vantage: perimeter.Internet, Probe: probeWAF,
+			Vantage: perimeter.Internet, AWS: &perimeter.AWS{Probe: probeWAFOnAWS}, Probe: probeWAF,
 		},
 		&perimeter.Control{
 			ID: "edge/waf-profile", Doc: "What the rules allow administrators they do not allow visitors.",
 			Why:     "The exceptions that editors need would be open to every attacker.",
-			Vantage: perimeter.Internet, Office: true, Probe: probeProfile,
+			Vantage: perimeter.Internet, Office: true, AWS: twoPlaces, Probe: probeProfile,
 		},
 		&perimeter.Control{
 			ID: "edge/waf-body", Doc: "A body that cannot be judged as a whole, or that two readers take apart differently, is refused.",
 			Why:     "An attack would hide behind what the rules do not read.",
-			Vantage: perimeter.Internet, Probe: probeWAFBody,
+			Vantage: perimeter.Internet, AWS: noGroup, Probe: probeWAFBody,
 		},
 		&perimeter.Control{
 			ID: "edge/waf-args", Doc: "A request has a bounded number of parameters.",

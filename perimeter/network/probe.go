@@ -43,6 +43,7 @@ var controls = []*perimeter.Control{
 		Doc:     "A client that sends its header too slowly is cut.",
 		Why:     "A single machine would hold all connections open, and nobody else would get in.",
 		Vantage: perimeter.Internet,
+		AWS:     slowOnAWS,
 		Probe:   probeSlowHeader,
 	},
 	{
@@ -50,6 +51,7 @@ var controls = []*perimeter.Control{
 		Doc:     "A client that sends its body too slowly is cut.",
 		Why:     "A single machine would keep every instance busy with waiting.",
 		Vantage: perimeter.Internet,
+		AWS:     slowOnAWS,
 		Probe:   probeSlowBody,
 	},
 	{
@@ -69,6 +71,8 @@ var controls = []*perimeter.Control{
 		Probe:     probeRate,
 	},
 }
+
+var slowOnAWS = perimeter.NotOnAWS("CloudFront cuts slow clients by limits of its own, which it does not publish; they hold its connections and none of an instance's")
 
 // foreign is a name that no site has (RFC 2606).
 const foreign = "ringwall-probe.invalid"
@@ -95,6 +99,9 @@ func probeKnownHost(ctx context.Context, t *perimeter.Target) error {
 		attacks = append(attacks, perimeter.Attack{Name: "the edge's address in Host", Request: perimeter.Request{Host: literal}})
 	}
 	for _, h := range t.Plan.Network.Hosts {
+		if t.Cloud != nil {
+			break // CloudFront serves all names of a distribution over any session for one of them
+		}
 		if name := hostname(canonicalHost(h)); name != hostname(canonicalHost(host)) && net.ParseIP(name) == nil {
 			attacks = append(attacks, perimeter.Attack{Name: "one of the site's names over a session for another: " + h, Request: perimeter.Request{Host: h}})
 			break
@@ -115,7 +122,7 @@ func probeKnownHost(ctx context.Context, t *perimeter.Target) error {
 		t.Saw("nothing listens on port 80")
 	case err != nil:
 		return err
-	case ans.Is(http.StatusMisdirectedRequest, classHost):
+	case t.Refusal(ans, http.StatusMisdirectedRequest, classHost):
 		t.Saw("port 80 → %s", ans)
 	default:
 		t.Broken("port 80 answered to %s: %s, to %q", foreign, ans, ans.Header.Get("Location"))
@@ -152,7 +159,9 @@ func probeHTTPSOnly(ctx context.Context, t *perimeter.Target) error {
 		}
 		to := ans.Header.Get("Location")
 		want := "https://" + t.Host() + r.URI
-		if (ans.Status == http.StatusMovedPermanently || ans.Status == http.StatusPermanentRedirect) && to == want && ans.Body == "" {
+		moved := ans.Status == http.StatusMovedPermanently || ans.Status == http.StatusPermanentRedirect
+		own := ans.Edge != "" && len(ans.Body) < 512 && (moved || ans.Status == http.StatusTemporaryRedirect) // CloudFront's page of three lines
+		if to == want && (moved && ans.Body == "" || own) {
 			t.Saw("%s → %d, to %s", r.URI, ans.Status, to)
 		} else {
 			t.Broken("%s %s over plain HTTP → %s, to %q with %d bytes; want a redirect to %s", method, r.URI, ans, to, len(ans.Body), want)
@@ -169,7 +178,7 @@ func probeHTTPSOnly(ctx context.Context, t *perimeter.Target) error {
 	}
 	ans, err := l.Next(http.MethodGet, 5*time.Second)
 	switch {
-	case err == nil && ans.ID == "" && ans.Status == http.StatusBadRequest:
+	case err == nil && (ans.ID == "" || ans.Edge != "") && ans.Status == http.StatusBadRequest:
 		t.Saw("port 443 → 400 without a request id: it speaks TLS only")
 	case err == nil:
 		t.Broken("plain HTTP on port 443 → %s", ans)
@@ -218,6 +227,8 @@ func probeHeaderSize(ctx context.Context, t *perimeter.Target) error {
 		switch {
 		case err == nil && ans.Status == http.StatusRequestHeaderFieldsTooLarge && ans.ID == "":
 			t.Saw("%s → 431 from the listener, before any wall saw it", x.name)
+		case err == nil && ans.Edge != "" && t.Refusal(ans, 0, ""):
+			t.Saw("%s → %s", x.name, ans)
 		case err == nil:
 			t.Broken("%s → %s", x.name, ans)
 		case closed(err) || sent != nil:
@@ -302,7 +313,7 @@ func probeSlowBody(ctx context.Context, t *perimeter.Target) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case err == nil && ans.Is(http.StatusRequestTimeout, classBody):
+	case err == nil && t.Refusal(ans, http.StatusRequestTimeout, classBody):
 		t.Saw("cut after %v with %s", took, ans)
 	case err == nil:
 		return fmt.Errorf("the body was answered with %s after %v, before its time was over: the wall was not met", ans, took)

@@ -157,7 +157,7 @@ func probeRate(ctx context.Context, t *perimeter.Target) error {
 				mu.Lock()
 				if err != nil {
 					trouble = err
-				} else if ans.Is(http.StatusTooManyRequests, classRate) {
+				} else if t.Refusal(ans, http.StatusTooManyRequests, classRate) {
 					refused.Add(1)
 					evidence = ans
 				}

@@ -518,7 +518,7 @@ func (g *nginx) proxy(upload bool) {
 
 // telltale are headers of the app that no visitor gets.
 var telltale = []string{"Server", "X-Powered-By", "X-Aspnet-Version", "X-Aspnetmvc-Version", "X-Generator",
-	"X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Accel-Buffering", "X-Accel-Charset", plan.HeaderRequest, plan.HeaderSecret, plan.HeaderViewer, plan.HeaderTier, plan.HeaderUnreached}
+	"X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Accel-Buffering", "X-Accel-Charset", plan.HeaderRequest, plan.HeaderSecret, plan.HeaderViewer, plan.HeaderTier, plan.HeaderUnreached, plan.HeaderRefused}
 
 // accel are answers of the app that nginx would take for orders.
 const accel = "X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset Expires Cache-Control Set-Cookie Vary"
