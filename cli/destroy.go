@@ -56,7 +56,15 @@ Ctrl-C stops this program at any moment; the next destroy goes on from there.`,
 			for _, d := range doomed {
 				printDoomed(c, d)
 			}
+			undone, err := client.Undone(ctx, site)
+			if err != nil {
+				return err
+			}
+			for _, u := range undone {
+				fmt.Fprintln(w, u)
+			}
 			if dryRun {
+				fmt.Fprintln(c.ErrOrStderr(), "a dry run: nothing was deleted")
 				return nil
 			}
 			if len(doomed) > 0 && !yes {

@@ -125,7 +125,7 @@ type Protected struct{ What []string }
 
 func (e *Protected) Error() string {
 	return "destroying: deletion is protected: " + strings.Join(e.What, "; ") +
-		"; nothing was deleted; a stack's termination protection goes with --unprotect, a database's with database.protect: false in the configuration and a deploy; then run destroy again"
+		"; nothing was deleted; a stack's termination protection goes with --unprotect, a database's with database.protect: false in the configuration and deploy --override database/restorable --reason WHY, because check asks for that protection; then run destroy again"
 }
 
 // DestroyOptions of one run.

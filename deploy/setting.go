@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 )
 
 // A Setting is one of the account's that CloudFormation has no resource for. Values
@@ -33,12 +35,21 @@ func (s *Setting) place() string {
 	return s.Region
 }
 
+// where says in words what a setting is of.
+func (s *Setting) where() string {
+	if s.Region == "" {
+		return "the whole account"
+	}
+	return s.Region
+}
+
 // Settings are those that a site in a Region needs.
 func Settings(region string) []Setting {
 	return []Setting{
 		{ID: "EbsEncryptionByDefault", Doc: "new volumes are encrypted", CIS: []string{"2.2.1"}, Region: region, Want: "on", read: readEBS, write: writeEBS},
 		{ID: "S3PublicAccessBlock", Doc: "no bucket of the account can be made public", CIS: []string{"2.1.5"}, Want: allBlocked, read: readBlock, write: writeBlock},
 		{ID: "PasswordPolicy", Doc: "console passwords have 14 characters and differ from the last 24", CIS: []string{"1.8", "1.9"}, Want: "MinimumPasswordLength=14&PasswordReusePrevention=24", read: readPassword, write: writePassword},
+		{ID: "Inspector", Doc: "instances and functions are looked through for known holes, which costs extra for each of them", Region: region, Want: "EC2,LAMBDA", read: readInspector, write: writeInspector},
 	}
 }
 
@@ -205,11 +216,7 @@ type SettingChange struct {
 
 // String says the change: the setting, where, and both values.
 func (s SettingChange) String() string {
-	where := s.Region
-	if where == "" {
-		where = "the whole account"
-	}
-	return fmt.Sprintf("account setting %s in %s: %s → %s (%s; destroy puts it back)", s.ID, where, s.Now, s.New, s.Doc)
+	return fmt.Sprintf("account setting %s in %s: %s → %s (%s; destroy puts it back)", s.ID, s.where(), s.Now, s.New, s.Doc)
 }
 
 // ReadSettings compares settings with the account. It changes nothing.
@@ -247,10 +254,12 @@ type record struct {
 
 func (r *run) readRecord(ctx context.Context, region string) (*record, error) {
 	cur, err := r.settled(ctx, &Stack{Name: recordName, Region: region})
+	return recordOf(cur), err
+}
+
+// recordOf reads the record from its stack; nil: there is none.
+func recordOf(cur *types.Stack) *record {
 	rec := &record{former: map[string]string{}, set: map[string]string{}}
-	if err != nil || cur == nil {
-		return rec, err
-	}
 	for k, v := range outputs(cur) {
 		if k == "Sites" {
 			rec.sites = strings.Split(v, ",")
@@ -260,7 +269,36 @@ func (r *run) readRecord(ctx context.Context, region string) (*record, error) {
 			rec.set[id] = v
 		}
 	}
-	return rec, nil
+	return rec
+}
+
+// Undone says in words what Destroy would do with the account's settings. It
+// changes nothing.
+func (c *Client) Undone(ctx context.Context, site Site) ([]string, error) {
+	groups := byPlace(site.Settings)
+	var out []string
+	for _, region := range slices.Sorted(maps.Keys(groups)) {
+		cur, err := c.describe(ctx, region, recordName)
+		if err != nil {
+			return nil, err
+		}
+		rec := recordOf(cur)
+		if !slices.Contains(rec.sites, site.Name) {
+			continue
+		}
+		for _, s := range groups[region] {
+			others := slices.DeleteFunc(slices.Clone(rec.sites), func(n string) bool { return n == site.Name })
+			former, ok := rec.former[s.ID]
+			switch {
+			case !ok || former == rec.set[s.ID]:
+			case len(others) > 0:
+				out = append(out, fmt.Sprintf("account setting %s in %s: stays, %s want it", s.ID, s.where(), strings.Join(others, ", ")))
+			default:
+				out = append(out, fmt.Sprintf("account setting %s in %s: put back from %s to %s", s.ID, s.where(), rec.set[s.ID], former))
+			}
+		}
+	}
+	return out, nil
 }
 
 func (rec *record) stack(region string) *Stack {

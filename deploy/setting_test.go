@@ -26,8 +26,8 @@ func TestSettings(t *testing.T) {
 	srv.SetAccount(former)
 	c, site := client(t), small(t, "wp-dev")
 	res := mustDeploy(t, c, site)
-	if len(res.Settings) != 3 {
-		t.Errorf("got %v, want three", res.Settings)
+	if len(res.Settings) != 4 {
+		t.Errorf("got %v, want four", res.Settings)
 	}
 	a := srv.Account()
 	if !a.EBS[home] || !a.Block.RestrictPublicBuckets || !a.Block.BlockPublicAcls {
@@ -62,6 +62,62 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// What Inspector looked through before the first site it goes on with after the
+// last: another's instances, and images, which are no matter of ours.
+func TestInspector(t *testing.T) {
+	srv := server(t, fakecfn.Options{})
+	srv.SetAccount(fakecfn.AccountState{Inspected: map[string][]string{home: {"EC2", "ECR"}}})
+	c, site := client(t), small(t, "wp-dev")
+	changes, err := c.ReadSettings(t.Context(), site.Settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := ""
+	for _, ch := range changes {
+		if ch.ID == "Inspector" {
+			shown = ch.String()
+		}
+	}
+	if !strings.Contains(shown, "EC2 → EC2,LAMBDA") || !strings.Contains(shown, "destroy puts it back") {
+		t.Errorf("got %q, want the change and that destroy undoes it", shown)
+	}
+	mustDeploy(t, c, site)
+	if got := strings.Join(srv.Account().Inspected[home], ","); got != "EC2,ECR,LAMBDA" {
+		t.Errorf("after the deployment: got %s", got)
+	}
+	if got := srv.Account().Inspected[Edge]; len(got) > 0 {
+		t.Errorf("in another Region: got %v, want nothing", got)
+	}
+	if res := mustDeploy(t, c, site); slices.Contains(res.Settings, "Inspector") {
+		t.Error("the second time it was changed again")
+	}
+	if _, err := c.Destroy(t.Context(), site, DestroyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(srv.Account().Inspected[home], ","); got != "EC2,ECR" {
+		t.Errorf("after the end: got %s, want what was before", got)
+	}
+}
+
+// An account in which all was on before keeps it, and one that was off goes off.
+func TestInspectorAsItWas(t *testing.T) {
+	for before, during := range map[string]string{"EC2,LAMBDA,LAMBDA_CODE": "EC2,LAMBDA,LAMBDA_CODE", "": "EC2,LAMBDA"} {
+		srv := server(t, fakecfn.Options{})
+		srv.SetAccount(fakecfn.AccountState{Inspected: map[string][]string{home: strings.FieldsFunc(before, func(r rune) bool { return r == ',' })}})
+		c, site := client(t), small(t, "wp-dev")
+		mustDeploy(t, c, site)
+		if got := strings.Join(srv.Account().Inspected[home], ","); got != during {
+			t.Errorf("with %q before: got %s, want %s", before, got, during)
+		}
+		if _, err := c.Destroy(t.Context(), site, DestroyOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(srv.Account().Inspected[home], ","); got != before {
+			t.Errorf("with %q before: got %s at the end", before, got)
+		}
+	}
+}
+
 // A setting that somebody changed meanwhile is theirs.
 func TestSettingChangedByOthers(t *testing.T) {
 	srv := server(t, fakecfn.Options{})
@@ -88,8 +144,9 @@ func TestSettingChangedByOthers(t *testing.T) {
 func TestSettingsThatWereThere(t *testing.T) {
 	srv := server(t, fakecfn.Options{})
 	srv.SetAccount(fakecfn.AccountState{EBS: map[string]bool{home: true},
-		Block:    &fakecfn.PublicAccessBlock{BlockPublicAcls: true, IgnorePublicAcls: true, BlockPublicPolicy: true, RestrictPublicBuckets: true},
-		Password: map[string]string{"MinimumPasswordLength": "14", "PasswordReusePrevention": "24"}})
+		Block:     &fakecfn.PublicAccessBlock{BlockPublicAcls: true, IgnorePublicAcls: true, BlockPublicPolicy: true, RestrictPublicBuckets: true},
+		Password:  map[string]string{"MinimumPasswordLength": "14", "PasswordReusePrevention": "24"},
+		Inspected: map[string][]string{home: {"EC2", "LAMBDA"}}})
 	c, site := client(t), small(t, "wp-dev")
 	mustDeploy(t, c, site)
 	if _, err := c.Destroy(t.Context(), site, DestroyOptions{}); err != nil {

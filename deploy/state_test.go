@@ -97,7 +97,7 @@ func TestDryRun(t *testing.T) {
 	if len(all) != 4 || all[0].Stack != "wp-dev-network-stack" || all[0].Status != "" || len(all[0].Changes) != 5 || all[0].Changes[4].Action != "close" || all[0].Changes[0].Action != "add" {
 		t.Errorf("got %+v", all)
 	}
-	if len(settings) != 3 || settings[0].Now != "off" || settings[0].New != "on" || settings[1].Now != "none" {
+	if len(settings) != 4 || settings[3].New != "EC2,LAMBDA" || settings[0].Now != "off" || settings[0].New != "on" || settings[1].Now != "none" {
 		t.Errorf("got %+v", settings)
 	}
 	onlyReads(t, srv)

@@ -19,6 +19,9 @@ type account struct {
 	zones    map[string]string // Route 53: id by name
 	closed   map[string]bool   // sides of default security groups without a rule: sg-<vpc>/in
 	prefixes map[string]string // EC2: prefix list id by Region/name
+
+	inspected map[string][]string // what Inspector scans, by Region
+	fleet
 }
 
 // PublicAccessBlock is S3's setting for an account.
@@ -32,7 +35,7 @@ type PublicAccessBlock struct {
 
 func (a *account) init() {
 	a.objects, a.ebs, a.closed = map[string][]byte{}, map[string]bool{}, map[string]bool{}
-	a.zones, a.prefixes = map[string]string{}, map[string]string{}
+	a.zones, a.prefixes, a.inspected = map[string]string{}, map[string]string{}, map[string][]string{}
 }
 
 func (a *account) holds(bucket string) bool {
@@ -56,6 +59,10 @@ func (s *Server) other(q Request, r *http.Request) (any, *Error) {
 		return s.ec2(q)
 	case "iam":
 		return s.iam(q)
+	case "ssm":
+		return s.ssm(q)
+	case "inspector2":
+		return a.inspector(q)
 	case "route53":
 		return a.route53(r)
 	case "s3":
@@ -159,6 +166,9 @@ func (s *Server) ec2(q Request) (any, *Error) {
 		a.closed[key] = true
 		return flat("<return>true</return>")
 	}
+	if q.Action == "DescribeInstances" {
+		return flat(a.describeInstances(q))
+	}
 	if q.Action == "DescribeManagedPrefixLists" {
 		name, items := q.Params.Get("Filter.1.Value.1"), ""
 		if id := a.prefixes[q.Region+"/"+name]; id != "" {
@@ -239,18 +249,19 @@ func (s *Server) AddPrefixList(region, name, id string) {
 
 // AccountState is what a test may ask about the account, or set beforehand.
 type AccountState struct {
-	EBS      map[string]bool
-	Block    *PublicAccessBlock
-	Password map[string]string
-	Objects  int
-	Closed   int // sides of default security groups that have no rule any more
+	EBS       map[string]bool
+	Block     *PublicAccessBlock
+	Password  map[string]string
+	Objects   int
+	Inspected map[string][]string // what Inspector scans, by Region
+	Closed    int                 // sides of default security groups that have no rule any more
 }
 
 // Account returns the account's settings.
 func (s *Server) Account() AccountState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := AccountState{EBS: map[string]bool{}, Password: s.account.password, Objects: len(s.account.objects), Closed: len(s.account.closed)}
+	v := AccountState{EBS: map[string]bool{}, Inspected: maps.Clone(s.account.inspected), Password: s.account.password, Objects: len(s.account.objects), Closed: len(s.account.closed)}
 	for k, on := range s.account.ebs {
 		v.EBS[k] = on
 	}
@@ -266,8 +277,12 @@ func (s *Server) SetAccount(v AccountState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.account.ebs, s.account.block, s.account.password = v.EBS, v.Block, v.Password
+	s.account.inspected = v.Inspected
 	if s.account.ebs == nil {
 		s.account.ebs = map[string]bool{}
+	}
+	if s.account.inspected == nil {
+		s.account.inspected = map[string][]string{}
 	}
 }
 

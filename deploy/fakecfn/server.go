@@ -49,7 +49,7 @@ type Request struct {
 
 // Changes says whether the call can change anything.
 func (r Request) Changes() bool {
-	for _, p := range []string{"Describe", "Get", "List", "Validate", "Estimate", "GET ", "HEAD "} {
+	for _, p := range []string{"Describe", "Get", "List", "Validate", "Estimate", "GET ", "HEAD ", "POST /status/batch/get"} {
 		if strings.HasPrefix(r.Action, p) {
 			return false
 		}
@@ -168,6 +168,12 @@ func (s *Server) ForgetLog() {
 var credential = regexp.MustCompile(`Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request`)
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/checkip" { // not a service's call, and not signed
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		fmt.Fprintln(w, s.account.self)
+		return
+	}
 	m := credential.FindStringSubmatch(r.Header.Get("Authorization"))
 	if m == nil {
 		reply(w, &Error{Status: 403, Code: "MissingAuthenticationToken", Message: "Request is missing Authentication Token"})
@@ -203,7 +209,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	if fail != nil {
-		if q.Service == "ssm" {
+		if q.Service == "ssm" || q.Service == "inspector2" {
 			replyJSONError(w, fail)
 			return
 		}
