@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"os/signal"
 	"slices"
@@ -55,8 +54,9 @@ Ctrl-C stops this program at any moment. What CloudFormation has begun goes on; 
 deploy takes it up, and deploy --cancel rolls it back. The state is in the account: any
 machine can go on.
 
-Then the site is probed from the internet, with the same controls as here. What can only be
-judged from inside is unknown, and named.
+Then the site is probed with the same controls as here: from the internet, and from inside by
+an instance of each tier, which Systems Manager has run a script. What is no promise of a site
+on AWS is left out, and the report says what and why; what could not be judged is unknown.
 
 Exit codes: 0 shipped, and held where it was probed, 1 failed or could not tell, 2 usage,
 3 a promise is broken, 4 approval is needed.`,
@@ -94,7 +94,7 @@ Exit codes: 0 shipped, and held where it was probed, 1 failed or could not tell,
 	f.BoolVar(&o.noProbe, "no-probe", false, "do not probe the site afterwards")
 	f.StringArrayVarP(&o.probe.formats, "output", "o", nil, "`format[=file]` of the probe's report: text, json, html or sarif (repeatable)")
 	f.BoolVarP(&o.probe.verbose, "verbose", "v", false, "every new resource with --dry-run; every control, with what was tried and what was seen")
-	f.DurationVar(&o.probe.timeout, "probe-timeout", 3*time.Minute, "give up probing after this time")
+	f.DurationVar(&o.probe.timeout, "probe-timeout", 10*time.Minute, "give up probing after this time")
 	f.StringVar(&o.probe.ca, "ca", "", "trust the authorities in this PEM `file` when probing")
 	f.StringVar(&o.probe.color, "color", "auto", "auto, always or never")
 	return c
@@ -113,7 +113,11 @@ func interruptible(c *cobra.Command) (context.Context, func()) {
 
 // ship is the command once its arguments are read.
 func ship(ctx context.Context, c *cobra.Command, p *plan.Plan, o *deployOptions) error {
-	site, err := siteOf(c.ErrOrStderr(), p)
+	notes := c.ErrOrStderr()
+	if o.cancel { // nothing is shipped
+		notes = io.Discard
+	}
+	site, err := siteOf(notes, p)
 	if err != nil {
 		return err
 	}
@@ -131,6 +135,10 @@ func ship(ctx context.Context, c *cobra.Command, p *plan.Plan, o *deployOptions)
 	}
 	for _, id := range o.override {
 		o.run.Overrides = append(o.run.Overrides, deploy.Override{ID: id, Reason: o.reason})
+	}
+	sink, err := report.Open(o.probe.formats, c.OutOrStdout(), o.probe.report())
+	if err != nil {
+		return usage(err)
 	}
 	client, err := deploy.Open(ctx, p.AWS.Region)
 	if err != nil {
@@ -150,6 +158,7 @@ func ship(ctx context.Context, c *cobra.Command, p *plan.Plan, o *deployOptions)
 			return err
 		}
 		printProposals(c.OutOrStdout(), proposals, settings, o.probe.verbose)
+		fmt.Fprintln(c.ErrOrStderr(), "a dry run: nothing was changed")
 		return nil
 	}
 	view := newView(c, o.probe.color)
@@ -179,30 +188,9 @@ func ship(ctx context.Context, c *cobra.Command, p *plan.Plan, o *deployOptions)
 	if o.noProbe {
 		return nil
 	}
-	return probeDeployed(ctx, c, p, o)
-}
-
-// probeDeployed judges the site from the internet. Nobody need prove that it is
-// theirs: they have just deployed it.
-func probeDeployed(ctx context.Context, c *cobra.Command, p *plan.Plan, o *deployOptions) error {
-	sink, err := report.Open(o.probe.formats, c.OutOrStdout(), o.probe.report())
-	if err != nil {
-		return usage(err)
-	}
-	roots, err := authorities(o.probe.ca)
-	if err != nil {
-		return usage(err)
-	}
 	ctx, cancel := context.WithTimeout(ctx, o.probe.timeout)
 	defer cancel()
-	u := &url.URL{Scheme: "https", Host: p.Network.Host}
-	r, err := probeOutside(ctx, c, o.probe, outside(p, u, "", roots), verify.Jobs(all.Perimeters), func(j verify.Job) string {
-		where := fmt.Sprintf("at the vantage %q", j.Control.Vantage)
-		if j.Control.Vantage == perimeter.Internet {
-			where = "where it can see the site's networks"
-		}
-		return fmt.Sprintf("on AWS nobody stood %s: this run tried from the internet only", where)
-	})
+	r, err := probeAWS(ctx, c, p, client, site, o.probe, verify.Jobs(all.Perimeters))
 	if err != nil {
 		return err
 	}
@@ -252,9 +240,13 @@ func passes(c *cobra.Command, p *plan.Plan, o *deployOptions) error {
 		return fmt.Errorf("checking %s before its deployment: no promise could be judged; nothing was changed", p.Site())
 	}
 	used := map[string]bool{}
-	code, count := ExitHeld, map[perimeter.Verdict]int{}
+	code, number := ExitHeld, map[perimeter.Verdict]int{}
+	accepts := 0
 	for _, r := range results {
-		count[r.Verdict]++
+		accepts += len(r.Suppressed)
+		if !slices.Contains(o.override, r.ID) {
+			number[r.Verdict]++
+		}
 		if r.Verdict == perimeter.Held {
 			continue
 		}
@@ -280,9 +272,17 @@ func passes(c *cobra.Command, p *plan.Plan, o *deployOptions) error {
 		}
 	}
 	if code != ExitHeld {
-		return &exitError{code, fmt.Errorf("checking %s before its deployment: some promises are not kept; nothing was changed; see them all with: %s; to let one pass: --override CONTROL --reason WHY", p.Site(), again("check "+p.Site()))}
+		return &exitError{code, fmt.Errorf("checking %s before its deployment: got %s broken and %d that cannot be told; nothing was changed; see all of it with: %s; to let one pass: --override CONTROL --reason WHY",
+			p.Site(), count(number[perimeter.Broken], "promise"), number[perimeter.Unknown], again("check "+p.Site()))}
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "check: %d promises held\n", count[perimeter.Held])
+	text := fmt.Sprintf("check: %s held", count(number[perimeter.Held], "promise"))
+	if len(used) > 0 {
+		text += fmt.Sprintf(", %d overridden", len(used))
+	}
+	if accepts > 0 {
+		text += ", with " + count(accepts, "finding") + " that somebody answers for"
+	}
+	fmt.Fprintln(c.ErrOrStderr(), text)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -29,6 +30,10 @@ network. A control that could not be judged is unknown, and unknown is never gre
 With --url it judges a site elsewhere (name the site too where its configuration is here), from the internet only, and only when the token that
 --token prints is served at /.well-known/ringwall-probe.txt there.
 
+With --deployed it judges the site on AWS, as deploy does afterwards: from the internet, and
+from inside by an instance of each tier, which Systems Manager has run a script. The credentials
+need ec2:DescribeInstances, ssm:SendCommand and ssm:GetCommandInvocation.
+
 Exit codes: 0 every control held, 1 one could not be judged, 3 one is broken.`,
 		Example: "  ringwall probe\n  ringwall probe wp-dev --only edge -v\n  ringwall probe -o text -o html=report.html -o json=report.json",
 		Args:    atMost(1),
@@ -50,7 +55,12 @@ Exit codes: 0 every control held, 1 one could not be judged, 3 one is broken.`,
 			ctx, cancel := context.WithTimeout(c.Context(), o.timeout)
 			defer cancel()
 			var r *report.Report
-			if o.url != "" {
+			switch {
+			case o.deployed && o.url != "":
+				return usage(errors.New("reading --deployed: got --url as well, want one of them: a deployed site's address is its configuration's"))
+			case o.deployed:
+				r, err = probeDeployed(ctx, c, &flags, args, o, jobs)
+			case o.url != "":
 				var p *plan.Plan
 				if len(args) > 0 {
 					if p, err = flags.load(args); err != nil {
@@ -58,7 +68,7 @@ Exit codes: 0 every control held, 1 one could not be judged, 3 one is broken.`,
 					}
 				}
 				r, err = probeURL(ctx, c, o, p, jobs)
-			} else {
+			default:
 				r, err = probeSite(ctx, c, &flags, args, jobs)
 			}
 			if err != nil {
@@ -81,9 +91,10 @@ Exit codes: 0 every control held, 1 one could not be judged, 3 one is broken.`,
 	f.StringSliceVar(&o.only, "only", nil, "judge these `perimeters or controls` only: edge, 7, host/no-udp")
 	f.StringArrayVarP(&o.formats, "output", "o", nil, "`format[=file]`: text, json, html or sarif (repeatable)")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "every control, with what was tried and what was seen")
+	f.BoolVar(&o.deployed, "deployed", false, "judge the site that is deployed to AWS, with the account's credentials")
 	f.StringVar(&o.url, "url", "", "judge a site elsewhere, by its `address`")
-	f.StringVar(&o.ca, "ca", "", "with --url: trust the authorities in this PEM `file`, in place of the system's")
-	f.BoolVar(&o.intrusive, "intrusive", false, "with --url: floods and slow requests too")
+	f.StringVar(&o.ca, "ca", "", "with --url or --deployed: trust the authorities in this PEM `file`, in place of the system's")
+	f.BoolVar(&o.intrusive, "intrusive", false, "with --url or --deployed: floods and slow requests too")
 	f.BoolVar(&o.token, "token", false, "print the token that the owner of a site elsewhere serves")
 	f.DurationVar(&o.timeout, "timeout", 3*time.Minute, "give up after this time; what is not judged by then is unknown")
 	f.StringVar(&o.color, "color", "auto", "auto, always or never")
@@ -93,6 +104,7 @@ Exit codes: 0 every control held, 1 one could not be judged, 3 one is broken.`,
 type probeOptions struct {
 	only, formats             []string
 	verbose, intrusive, token bool
+	deployed                  bool
 	url, color, ca            string
 	timeout                   time.Duration
 }

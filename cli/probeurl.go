@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -79,23 +78,16 @@ func probeURL(ctx context.Context, c *cobra.Command, o probeOptions, p *plan.Pla
 		}
 	}
 	target := outside(p, u, t, roots)
-	return probeOutside(ctx, c, o, target, jobs, nil)
+	return probeOutside(ctx, c, o, target, jobs)
 }
 
 // outside is a site elsewhere as the internet sees it.
 func outside(p *plan.Plan, u *url.URL, token string, roots *x509.CertPool) *perimeter.Target {
-	return &perimeter.Target{Plan: p, URL: u.String(), Token: token, Roots: roots, From: func(node string) (perimeter.Dialer, error) {
-		if node != plan.Internet {
-			return nil, fmt.Errorf("only the internet is at hand from here")
-		}
-		var d net.Dialer
-		return d.DialContext, nil
-	}}
+	return &perimeter.Target{Plan: p, URL: u.String(), Token: token, Roots: roots, From: fromHere}
 }
 
-// probeOutside tries every control that the internet can. The others are left out,
-// or where inside says why they could not be tried they are unknown.
-func probeOutside(ctx context.Context, c *cobra.Command, o probeOptions, target *perimeter.Target, jobs []verify.Job, inside func(verify.Job) string) (*report.Report, error) {
+// probeOutside tries every control that the internet can. The others are left out.
+func probeOutside(ctx context.Context, c *cobra.Command, o probeOptions, target *perimeter.Target, jobs []verify.Job) (*report.Report, error) {
 	p := target.Plan
 	u, err := url.Parse(target.URL)
 	if err != nil {
@@ -103,19 +95,13 @@ func probeOutside(ctx context.Context, c *cobra.Command, o probeOptions, target 
 	}
 	head := report.Report{Tool: "ringwall " + version(), Site: u.Host, URL: u.String(), Started: time.Now()}
 	left := 0
-	var asked, near, far []verify.Job
-	for _, j := range verify.Probing(jobs) {
-		switch {
-		case !j.Control.For(p) || j.Control.Vantage == perimeter.Machine && inside != nil:
-		case j.Control.Intrusive && !o.intrusive:
+	var near []verify.Job
+	for _, j := range verify.For(p, verify.Probing(jobs)) {
+		if j.Control.Intrusive && !o.intrusive || j.Control.Vantage != perimeter.Internet || j.Perimeter == 3 || j.Control.Office {
 			left++
-		case j.Control.Vantage == perimeter.Internet && j.Perimeter != 3 && !j.Control.Office:
-			asked, near = append(asked, j), append(near, j)
-		case inside == nil:
-			left++
-		default:
-			asked, far = append(asked, j), append(far, j)
+			continue
 		}
+		near = append(near, j)
 	}
 	if left > 0 {
 		head.Notes = append(head.Notes, fmt.Sprintf("%d controls were not asked: they need a place inside the site or in its office, or load it (--intrusive)", left))
@@ -127,11 +113,8 @@ func probeOutside(ctx context.Context, c *cobra.Command, o probeOptions, target 
 		progress.tick(r)
 	})
 	progress.end()
-	for _, j := range far {
-		results = append(results, verify.Unjudged(j, inside(j)))
-	}
 	head.Millis = time.Since(head.Started).Milliseconds()
-	return report.Build(head, all.Perimeters, asked, results), nil
+	return report.Build(head, all.Perimeters, near, results), nil
 }
 
 // owned asks the site for the token that only its owner can have put there.
