@@ -16,7 +16,9 @@ func member(r *template.Resource) bool { return !r.Get("DBClusterIdentifier").Ab
 
 func checkEncrypted(p *perimeter.Pass) error {
 	return p.Every("the encryption of", func(r *template.Resource) {
-		if !member(r) {
+		if from := snapshotOf(r); from != nil {
+			p.Unknown(r, from.Place(r.Pos), "%s is as encrypted as the snapshot %s that it is restored from", r.ID, from.Show())
+		} else if !member(r) {
 			p.Must(r, "is not encrypted on disk", "StorageEncrypted")
 		}
 	}, "AWS::RDS::DBInstance", "AWS::RDS::DBCluster")

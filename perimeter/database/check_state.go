@@ -49,7 +49,11 @@ func checkRestorable(p *perimeter.Pass) error {
 func judgeStore(p *perimeter.Pass, r *template.Resource, s store) {
 	member := r.Type == "AWS::RDS::DBInstance" && !r.Get("DBClusterIdentifier").Absent()
 	if !member {
-		judgeTruth(p, r, s.encrypted, "%s is not encrypted on disk (%s)")
+		if from := snapshotOf(r); from != nil {
+			p.Unknown(r, from.Place(r.Pos), "%s is restored from the snapshot %s and is encrypted on disk only if that is: RDS takes it over, whatever StorageEncrypted says. See with: aws rds describe-db-snapshots", r.ID, from.Show())
+		} else {
+			judgeTruth(p, r, s.encrypted, "%s is not encrypted on disk (%s)")
+		}
 		if s.protected != "" {
 			judgeTruth(p, r, s.protected, "%s can be deleted by one call (%s)")
 		}
@@ -81,6 +85,23 @@ func judgeStore(p *perimeter.Pass, r *template.Resource, s store) {
 	if s.backup && !member {
 		judgeSelected(p, r)
 	}
+}
+
+// snapshotOf is the snapshot that decides whether a server is encrypted; nil: its
+// own properties do. A cluster is encrypted with the key that it names, whatever it
+// is restored from (RestoreDBClusterFromSnapshot); an instance never is
+// (RestoreDBInstanceFromDBSnapshot has no key).
+func snapshotOf(r *template.Resource) *template.Value {
+	names := map[string][]string{"AWS::RDS::DBInstance": {"DBSnapshotIdentifier", "DBClusterSnapshotIdentifier"}, "AWS::RDS::DBCluster": {"SnapshotIdentifier"}}
+	if r.Type == "AWS::RDS::DBCluster" && !r.Get("KmsKeyId").Absent() {
+		return nil
+	}
+	for _, name := range names[r.Type] {
+		if v := r.Get(name); !v.Absent() && !v.Is("") {
+			return v
+		}
+	}
+	return nil
 }
 
 func written(s string) string {
