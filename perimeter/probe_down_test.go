@@ -22,6 +22,9 @@ func TestProbesSeeTheWallsDown(t *testing.T) {
 	t.Cleanup(func() { perimeter.SetDown(nil) })
 	for _, p := range outside {
 		for _, c := range p.Controls {
+			if c.Probe == nil { // what templates promise is checked, not probed
+				continue
+			}
 			s.reopen(c.ID)
 			if r := s.judge(c)[c.ID]; r.Verdict != perimeter.Broken {
 				t.Errorf("with its wall down: %s", describe(r))
