@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringwall/ringwall/internal/cis"
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/perimeter/all"
 	"github.com/ringwall/ringwall/plan"
@@ -62,7 +62,7 @@ func newExplain() *cobra.Command {
 					return err
 				}
 				return explainFlows(out, p, svg)
-			case requestID.MatchString(topic):
+			case requestID().MatchString(topic):
 				p, err := flags.load(site)
 				if err != nil {
 					return err
@@ -82,7 +82,7 @@ func newExplain() *cobra.Command {
 	return c
 }
 
-var requestID = regexp.MustCompile(`^[0-9a-f]{24}$`)
+var requestID = lazy.Regexp(`^[0-9a-f]{24}$`)
 
 func explainList(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

@@ -6,12 +6,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -96,7 +96,7 @@ func ask(in io.Reader, out io.Writer, c *cobra.Command, a *plan.Answers, guess s
 	return nil
 }
 
-var notName = regexp.MustCompile(`[^a-z0-9]+`)
+var notName = lazy.Regexp(`[^a-z0-9]+`)
 
 // guessApp makes a name of the directory's.
 func guessApp(path string) string {
@@ -104,7 +104,7 @@ func guessApp(path string) string {
 	if err != nil {
 		return "app"
 	}
-	s := strings.Trim(notName.ReplaceAllString(strings.ToLower(filepath.Base(filepath.Dir(abs))), "-"), "-")
+	s := strings.Trim(notName().ReplaceAllString(strings.ToLower(filepath.Base(filepath.Dir(abs))), "-"), "-")
 	s = strings.TrimLeft(s, "0123456789-")
 	if len(s) > 31 {
 		s = strings.TrimRight(s[:31], "-")

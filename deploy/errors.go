@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"regexp"
 	"strings"
 
 	"github.com/aws/smithy-go"
+
+	"github.com/ringwall/ringwall/internal/lazy"
 )
 
 // An Interrupted says what a run that was stopped left.
@@ -75,14 +76,14 @@ func (e *StateError) Error() string {
 
 // tails are what services append to their messages for their own staff.
 var (
-	tails   = regexp.MustCompile(`\s*[.,;]?\s*\((Service: |RequestToken: |SDK Attempt Count|Status Code: |Request ID: )[^()]*\)`)
-	handler = regexp.MustCompile(`^(?:Resource handler returned message|Properties validation failed for resource \S+ with message): "?(.*?)"?\s*$`)
+	tails   = lazy.Regexp(`\s*[.,;]?\s*\((Service: |RequestToken: |SDK Attempt Count|Status Code: |Request ID: )[^()]*\)`)
+	handler = lazy.Regexp(`^(?:Resource handler returned message|Properties validation failed for resource \S+ with message): "?(.*?)"?\s*$`)
 )
 
 // words says a reason of CloudFormation's in plain words.
 func words(reason string) string {
-	s := tails.ReplaceAllString(strings.TrimSpace(reason), "")
-	if m := handler.FindStringSubmatch(s); m != nil {
+	s := tails().ReplaceAllString(strings.TrimSpace(reason), "")
+	if m := handler().FindStringSubmatch(s); m != nil {
 		s = m[1]
 	}
 	return strings.TrimRight(strings.TrimSpace(s), ". ")

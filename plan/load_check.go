@@ -13,8 +13,13 @@ import (
 // A demand is what a text should have been.
 type demand struct{ want, hint string }
 
+// pattern is compiled when it is asked for: every command starts here.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
+
 func matching(expr, want string) func(string) *demand {
-	re := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) }) // when it is asked for: every command starts here
+	re := pattern(expr)
 	return func(s string) *demand {
 		if re().MatchString(s) {
 			return nil

@@ -3,7 +3,6 @@ package plan
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,7 +87,7 @@ func caretPad(line string, col int) string {
 
 // mayBeSecret matches lines that are not repeated in a message: somebody may have
 // put a password where none belongs.
-var mayBeSecret = regexp.MustCompile(`(?i)passw|secret|token|credential|private|api_?key`)
+var mayBeSecret = pattern(`(?i)passw|secret|token|credential|private|api_?key`)
 
 const longestLine = 120
 
@@ -98,7 +97,7 @@ func excerpt(lines []string, n int) string {
 		return ""
 	}
 	s := strings.TrimRight(lines[n-1], " \r")
-	if s == "" || len(s) > longestLine || mayBeSecret.MatchString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f || r == '\uFFFD' }) {
+	if s == "" || len(s) > longestLine || mayBeSecret().MatchString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f || r == '\uFFFD' }) {
 		return ""
 	}
 	return s

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -54,7 +53,7 @@ func (l *loader) named(name string) string {
 	return name
 }
 
-var secretName = regexp.MustCompile(`(?i)passw|secret|token|credential|private_?key|api_?key`)
+var secretName = pattern(`(?i)passw|secret|token|credential|private_?key|api_?key`)
 
 func (l *loader) validateTiers(d *draft) {
 	for _, t := range d.Tiers {
@@ -64,11 +63,11 @@ func (l *loader) validateTiers(d *draft) {
 		}
 		for _, v := range sortedKeys(t.Env) {
 			switch {
-			case !envVar.MatchString(v):
+			case !envVar().MatchString(v):
 				l.problem(l.entryAt(d, name+"env", v), name+"env", quote(v), "a variable's name: letters, digits and _, no digit first", "")
 			case slices.Contains([]string{"PORT", "HOST", "TMPDIR", "DATABASE_SECRET"}, v) || strings.HasPrefix(v, "RINGWALL_"):
 				l.problem(l.entryAt(d, name+"env", v), name+"env", quote(v), "a variable that Ringwall does not set itself", "")
-			case secretName.MatchString(v) && t.Env[v] != "":
+			case secretName().MatchString(v) && t.Env[v] != "":
 				l.note(fmt.Sprintf("tiers.%s.env.%s looks like a secret: the app's environment is no place for one", t.Name, v))
 			}
 		}
@@ -100,7 +99,7 @@ func (l *loader) validateTiers(d *draft) {
 	}
 }
 
-var envVar = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var envVar = pattern(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // entryAt is the place of one entry of a table.
 func (l *loader) entryAt(d *draft, name, entry string) Origin {

@@ -82,7 +82,7 @@ func (k *key) read(d *draft) (any, bool) {
 	case *map[string]string:
 		m := map[string]string{}
 		for name, v := range *p {
-			if secretName.MatchString(name) && v != "" {
+			if secretName().MatchString(name) && v != "" {
 				v = hidden
 			}
 			m[name] = v

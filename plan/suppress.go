@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -30,7 +29,7 @@ func (s Suppression) Expired(now time.Time) bool { return !now.Before(s.Expires)
 // the configuration or among the templates.
 const SuppressionsFile = "ringwall-accepted.yaml"
 
-var controlID = regexp.MustCompile(`^[a-z]+/[a-z0-9]+(-[a-z0-9]+)*$`)
+var controlID = pattern(`^[a-z]+/[a-z0-9]+(-[a-z0-9]+)*$`)
 
 // ReadSuppressions reads a list of suppressions. Every field but scope is needed,
 // so that each has a reason, an owner and an end.
@@ -65,7 +64,7 @@ func ReadSuppressions(file string) ([]Suppression, error) {
 			switch k.Value {
 			case "id":
 				s.ID = v.Value
-				if !controlID.MatchString(s.ID) {
+				if !controlID().MatchString(s.ID) {
 					bad(v, "id: got %q, want a control such as edge/cache-boundary", v.Value)
 				}
 			case "scope":

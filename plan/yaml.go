@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -230,7 +229,7 @@ func nodeWhat(n *yaml.Node) string {
 	return quote(n.Value)
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:unmarshal errors:\s*)?(?:line (\d+): )?`)
+var yamlLine = pattern(`^yaml: (?:unmarshal errors:\s*)?(?:line (\d+): )?`)
 
 // parseYAML returns the only document of the file, without anchors, tags and
 // depth that the format has no use for; nil when there is none or it is wrong.
@@ -308,7 +307,7 @@ func (l *loader) plain(n *yaml.Node, depth int) bool {
 // syntax reports what the parser said, at the line it said it of.
 func (l *loader) syntax(err error) {
 	msg := err.Error()
-	m := yamlLine.FindStringSubmatch(msg)
+	m := yamlLine().FindStringSubmatch(msg)
 	line := 1
 	if m != nil {
 		msg = msg[len(m[0]):]

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"math"
 	"strings"
+	"sync"
 
 	"github.com/ringwall/ringwall/perimeter"
 )
@@ -18,17 +19,20 @@ type htmlSink struct{ put func([]byte) error }
 //go:embed report.html
 var pageSource string
 
-var page = template.Must(template.New("report").Funcs(template.FuncMap{
-	"place":   place,
-	"seconds": seconds,
-	"plural":  plural,
-	"lines":   func(s string) []string { return strings.Split(s, "\n") },
-	"slug":    func(id string) string { return strings.ReplaceAll(id, "/", "-") },
-}).Parse(pageSource))
+// page is read when a report is written as HTML, and not at every start.
+var page = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("report").Funcs(template.FuncMap{
+		"place":   place,
+		"seconds": seconds,
+		"plural":  plural,
+		"lines":   func(s string) []string { return strings.Split(s, "\n") },
+		"slug":    func(id string) string { return strings.ReplaceAll(id, "/", "-") },
+	}).Parse(pageSource))
+})
 
 func (s htmlSink) Write(r *Report) error {
 	var b bytes.Buffer
-	if err := page.Execute(&b, newPage(r)); err != nil {
+	if err := page().Execute(&b, newPage(r)); err != nil {
 		return fmt.Errorf("writing the report as HTML: %w", err)
 	}
 	return s.put(b.Bytes())

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // ipMatch holds for addresses in one of its networks.
@@ -105,10 +106,10 @@ func invalidURLEncoding(v string) bool {
 // restpath matches a path with named parts, /users/{id}, which become ARGS_PATH.
 type restpath struct{ re *regexp.Regexp }
 
-var pathToken = regexp.MustCompile(`\{([^\}]+)\}`)
+var pathToken = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\{([^\}]+)\}`) })
 
 func (l *loader) newRestpath(arg string) (operator, error) {
-	expr := pathToken.ReplaceAllString(arg, `(?P<$1>[^?/]+)`)
+	expr := pathToken().ReplaceAllString(arg, `(?P<$1>[^?/]+)`)
 	re, err := l.regexp(expr)
 	return &restpath{re}, err
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 )
 
@@ -98,15 +99,15 @@ func (rec *Record) finish(end time.Time) {
 // seconds rounds to microseconds, so that the log stays readable.
 func seconds(d time.Duration) float64 { return float64(max(d, 0).Microseconds()) / 1e6 }
 
-var cipherNames = func() map[uint16]string {
+var cipherNames = sync.OnceValue(func() map[uint16]string {
 	m := map[uint16]string{}
 	for _, s := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
 		m[s.ID] = s.Name
 	}
 	return m
-}()
+})
 
-func cipherName(id uint16) string { return cipherNames[id] }
+func cipherName(id uint16) string { return cipherNames()[id] }
 
 func clip(s string, n int) string {
 	if len(s) <= n {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -152,12 +153,15 @@ func classify(err error) (int, string) {
 	return http.StatusBadGateway, "the app did not answer"
 }
 
-var page = template.Must(template.New("page").Parse(`<!doctype html>
+// page is read at the first refusal, and not at every start.
+var page = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{{.Status}} {{.Text}}</title>
 <style>body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem;color:#222}code{user-select:all}@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}}</style>
 </head><body><h1>{{.Status}} {{.Text}}</h1><p>{{.Class}}</p><p>Request <code>{{.ID}}</code></p></body></html>
 `))
+})
 
 // Page writes the plain answer of a refusal. It is for the few places that
 // refuse before a request has come to Reply.
@@ -187,7 +191,7 @@ func writePage(w http.ResponseWriter, r *http.Request, id string, status int, cl
 	case "html":
 		h["Content-Type"] = []string{"text/html; charset=utf-8"}
 		var b strings.Builder
-		_ = page.Execute(&b, map[string]any{"Status": status, "Text": text, "Class": class, "ID": id})
+		_ = page().Execute(&b, map[string]any{"Status": status, "Text": text, "Class": class, "ID": id})
 		body = []byte(b.String())
 	default:
 		h["Content-Type"] = []string{"text/plain; charset=utf-8"}

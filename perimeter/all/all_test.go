@@ -3,6 +3,9 @@ package all
 import (
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"os"
 	"os/exec"
@@ -264,6 +267,49 @@ func checkLayer(t *testing.T, name, imp string) {
 			t.Errorf("%s imports %s: the command line calls the run time, not the other way round", name, our)
 		}
 	}
+}
+
+// Every process of a site is this program: what a package makes before main costs each
+// of them. internal/lazy makes it later.
+func TestNothingIsCompiledAtTheStart(t *testing.T) {
+	for _, p := range list(t, "-deps", module+"/cmd/ringwall") {
+		if ours(p.ImportPath) == "" {
+			continue
+		}
+		for _, name := range p.GoFiles {
+			name = filepath.Join("..", "..", filepath.FromSlash(ours(p.ImportPath)), name)
+			f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, call := range startCalls(f) {
+				t.Errorf("%s calls %s before main; want it when it is first used (internal/lazy)", name, call)
+			}
+		}
+	}
+}
+
+// startCalls are the calls of regexp and template compilers in a file's variables,
+// outside of functions.
+func startCalls(f *ast.File) (out []string) {
+	for _, d := range f.Decls {
+		g, ok := d.(*ast.GenDecl)
+		if !ok {
+			continue
+		}
+		ast.Inspect(g, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncLit:
+				return false
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && (x.Name == "regexp" || x.Name == "template") && strings.HasPrefix(n.Sel.Name, "Must") {
+					out = append(out, x.Name+"."+n.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+	return out
 }
 
 func TestPackageComments(t *testing.T) {

@@ -9,11 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -152,10 +152,10 @@ func goMod(b []byte) ([]Component, error) {
 	return out, nil
 }
 
-var wpVersion = regexp.MustCompile(`(?m)^\s*\$wp_version\s*=\s*['"]([0-9][0-9A-Za-z.-]*)['"]`)
+var wpVersion = lazy.Regexp(`(?m)^\s*\$wp_version\s*=\s*['"]([0-9][0-9A-Za-z.-]*)['"]`)
 
 func wordpressVersion(b []byte) ([]Component, error) {
-	if m := wpVersion.FindSubmatch(b); m != nil {
+	if m := wpVersion().FindSubmatch(b); m != nil {
 		return []Component{{Kind: "wordpress", Name: "WordPress", Version: string(m[1])}}, nil
 	}
 	return nil, nil

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
 )
@@ -29,27 +30,27 @@ func (f Finding) String() string { return fmt.Sprintf("%s:%d: %s", f.Path, f.Lin
 type rule struct {
 	id, doc string
 	hints   []string // one of which a line holds, or the pattern is not tried
-	re      *regexp.Regexp
+	re      func() *regexp.Regexp
 }
 
 // The patterns match formats that nothing else has. Guessing by entropy finds
 // more, and far more that is none.
 var rules = []rule{
-	{"private-key", "a private key", []string{"PRIVATE KEY"}, regexp.MustCompile(`^\s*['"]?-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----`)},
-	{"aws-key", "an AWS access key", []string{"AKIA", "ASIA"}, regexp.MustCompile(`\b(?:AKIA|ASIA)[A-Z2-7]{16}\b`)},
-	{"github-token", "a GitHub token", []string{"ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"}, regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{60,255})\b`)},
-	{"gitlab-token", "a GitLab token", []string{"glpat-"}, regexp.MustCompile(`\bglpat-[A-Za-z0-9_-]{20,}`)},
-	{"slack-token", "a Slack token", []string{"xox"}, regexp.MustCompile(`\bxox[abprs]-[0-9]{8,}-[A-Za-z0-9-]{20,}`)},
-	{"stripe-key", "a Stripe live key", []string{"k_live_"}, regexp.MustCompile(`\b[rs]k_live_[A-Za-z0-9]{20,}`)},
-	{"google-key", "a Google API key", []string{"AIza"}, regexp.MustCompile(`\bAIza[A-Za-z0-9_-]{35}\b`)},
-	{"npm-token", "an npm token", []string{"npm_"}, regexp.MustCompile(`\bnpm_[A-Za-z0-9]{36}\b`)},
+	{"private-key", "a private key", []string{"PRIVATE KEY"}, lazy.Regexp(`^\s*['"]?-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----`)},
+	{"aws-key", "an AWS access key", []string{"AKIA", "ASIA"}, lazy.Regexp(`\b(?:AKIA|ASIA)[A-Z2-7]{16}\b`)},
+	{"github-token", "a GitHub token", []string{"ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"}, lazy.Regexp(`\b(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{60,255})\b`)},
+	{"gitlab-token", "a GitLab token", []string{"glpat-"}, lazy.Regexp(`\bglpat-[A-Za-z0-9_-]{20,}`)},
+	{"slack-token", "a Slack token", []string{"xox"}, lazy.Regexp(`\bxox[abprs]-[0-9]{8,}-[A-Za-z0-9-]{20,}`)},
+	{"stripe-key", "a Stripe live key", []string{"k_live_"}, lazy.Regexp(`\b[rs]k_live_[A-Za-z0-9]{20,}`)},
+	{"google-key", "a Google API key", []string{"AIza"}, lazy.Regexp(`\bAIza[A-Za-z0-9_-]{35}\b`)},
+	{"npm-token", "an npm token", []string{"npm_"}, lazy.Regexp(`\bnpm_[A-Za-z0-9]{36}\b`)},
 	{"wordpress-password", "the database's password in the code; read it from DATABASE_SECRET instead", []string{"DB_PASSWORD"},
-		regexp.MustCompile(`define\(\s*['"]DB_PASSWORD['"]\s*,\s*['"]([^'"]+)['"]`)},
-	{"url-password", "a password in a database's URL", []string{"postgres://", "postgresql://", "mysql://", "mariadb://", "mongodb", "redis", "amqp"}, regexp.MustCompile(`\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?)://[^\s:/@'"]*:([^\s@/'"]{4,})@[^\s'"]`)},
+		lazy.Regexp(`define\(\s*['"]DB_PASSWORD['"]\s*,\s*['"]([^'"]+)['"]`)},
+	{"url-password", "a password in a database's URL", []string{"postgres://", "postgresql://", "mysql://", "mariadb://", "mongodb", "redis", "amqp"}, lazy.Regexp(`\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?)://[^\s:/@'"]*:([^\s@/'"]{4,})@[^\s'"]`)},
 }
 
 // samples are values that manuals use.
-var samples = regexp.MustCompile(`(?i)example|changeme|password_here|placeholder|^(?:x+|\*+|pass(?:word)?|secret|root|test)$|\$\{|\$\(|<|%s|\{\{`)
+var samples = lazy.Regexp(`(?i)example|changeme|password_here|placeholder|^(?:x+|\*+|pass(?:word)?|secret|root|test)$|\$\{|\$\(|<|%s|\{\{`)
 
 const (
 	maxSecretFile = 2 << 20
@@ -103,8 +104,8 @@ func secretsIn(name string, b []byte) (found []Finding) {
 			if !r.hinted(line) {
 				continue
 			}
-			m := r.re.FindSubmatch(line)
-			if m == nil || samples.Match(m[len(m)-1]) {
+			m := r.re().FindSubmatch(line)
+			if m == nil || samples().Match(m[len(m)-1]) {
 				continue
 			}
 			found = append(found, Finding{Rule: r.id, Path: name, Line: n, Doc: r.doc})

@@ -8,10 +8,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"regexp"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/ringwall/ringwall/internal/lazy"
 )
 
 // client runs one of the system's client programs on this side of the walls, as
@@ -78,8 +79,8 @@ func (t *tail) Write(p []byte) (int, error) {
 
 // verifiers are what the servers store for a password. They are useless to log
 // in with, and still nobody's business.
-var verifiers = regexp.MustCompile(`SCRAM-SHA-256\$[^'\s]*|\*[0-9A-F]{40}`)
+var verifiers = lazy.Regexp(`SCRAM-SHA-256\$[^'\s]*|\*[0-9A-F]{40}`)
 
 func (t *tail) String() string {
-	return verifiers.ReplaceAllString(strings.TrimSpace(string(t.b)), "[hidden]")
+	return verifiers().ReplaceAllString(strings.TrimSpace(string(t.b)), "[hidden]")
 }

@@ -8,12 +8,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/ringwall/ringwall/internal/durable"
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -174,7 +174,7 @@ func (p *postgres) restore(ctx context.Context, r io.Reader) error {
 
 // pgSkipped are statements of a dump on owners and grants, which are ours to
 // make, and on things that exist already. \restrict is set by us.
-var pgSkipped = regexp.MustCompile(`^(ALTER .* OWNER TO .*;|GRANT .*;|REVOKE .*;|ALTER DEFAULT PRIVILEGES .*;|SET SESSION AUTHORIZATION .*;|CREATE SCHEMA public;|COMMENT ON (SCHEMA public|EXTENSION .*) IS .*;|\\(un)?restrict \w+|\\connect .*)\s*$`)
+var pgSkipped = lazy.Regexp(`^(ALTER .* OWNER TO .*;|GRANT .*;|REVOKE .*;|ALTER DEFAULT PRIVILEGES .*;|SET SESSION AUTHORIZATION .*;|CREATE SCHEMA public;|COMMENT ON (SCHEMA public|EXTENSION .*) IS .*;|\\(un)?restrict \w+|\\connect .*)\s*$`)
 
 // readable filters a dump for psql. Commands of psql's own, which could run
 // programs, are forbidden with \restrict where psql knows it.
@@ -191,20 +191,20 @@ func (p *postgres) readable(r io.Reader) io.Reader {
 			copying = strings.TrimRight(line, "\r\n") != `\.`
 		case strings.HasPrefix(line, "COPY ") && strings.HasSuffix(strings.TrimRight(line, "\r\n"), " FROM stdin;"):
 			copying = true
-		case pgSkipped.MatchString(line):
+		case pgSkipped().MatchString(line):
 			return ""
 		}
 		return line
 	}), strings.NewReader(after))
 }
 
-var psqlVersion = regexp.MustCompile(`\(PostgreSQL\) (\d+)\.(\d+)`)
+var psqlVersion = lazy.Regexp(`\(PostgreSQL\) (\d+)\.(\d+)`)
 
 // restricts says whether this psql knows \restrict, which came with security
 // updates of all versions in 2025.
 func (p *postgres) restricts() bool {
 	out, _ := outputOf(filepath.Join(p.bin, "psql"), "--version")
-	v := psqlVersion.FindStringSubmatch(out)
+	v := psqlVersion().FindStringSubmatch(out)
 	if v == nil {
 		return false
 	}
@@ -247,7 +247,7 @@ func (m *mysql) restore(ctx context.Context, r io.Reader) (err error) {
 	args[1] = "--defaults-file=" + filepath.Join(m.s.dirs.InsideRun, name)
 	return m.s.run.Run(ctx, args, filter(r, func(line string) string {
 		if strings.HasPrefix(line, "/*!50") || strings.HasPrefix(line, "CREATE DEFINER") {
-			return myDefiner.ReplaceAllString(line, "")
+			return myDefiner().ReplaceAllString(line, "")
 		}
 		return line
 	}), io.Discard)
@@ -259,7 +259,7 @@ func myOptions(s plan.Secret) []byte {
 	return []byte("[client]\nuser=" + quote(s.Username) + "\npassword=" + quote(s.Password) + "\n")
 }
 
-var myDefiner = regexp.MustCompile("DEFINER=`[^`]*`@`[^`]*`")
+var myDefiner = lazy.Regexp("DEFINER=`[^`]*`@`[^`]*`")
 
 // filter passes a text on line by line. A line has no bound in length: a dump
 // holds a thousand rows in one.

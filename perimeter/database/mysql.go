@@ -8,13 +8,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/ringwall/ringwall/internal/durable"
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
 )
@@ -27,7 +27,7 @@ type mysql struct {
 	views  map[string]string
 }
 
-var mariadbVersion = regexp.MustCompile(`Ver (\d+\.\d+)\.\d+-MariaDB`)
+var mariadbVersion = lazy.Regexp(`Ver (\d+\.\d+)\.\d+-MariaDB`)
 
 func newMySQL(s *Server) (engine, error) {
 	m := &mysql{s: s, views: map[string]string{}}
@@ -61,7 +61,7 @@ func newMySQL(s *Server) (engine, error) {
 func (m *mysql) major() string {
 	if m.ver == "" {
 		out, _ := outputOf(m.server, "--no-defaults", "--version")
-		if v := mariadbVersion.FindStringSubmatch(out); v != nil {
+		if v := mariadbVersion().FindStringSubmatch(out); v != nil {
 			m.ver = v[1]
 		}
 	}

@@ -2,10 +2,10 @@ package database
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
 )
@@ -163,14 +163,14 @@ func matches(pattern, name string) bool {
 }
 
 var (
-	nameRE   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,59}$`)
+	nameRE   = lazy.Regexp(`^[A-Za-z][A-Za-z0-9_]{0,59}$`)
 	reserved = []string{"mysql", "sys", "information_schema", "performance_schema", "postgres", "template0", "template1"}
 )
 
 // validate refuses what no engine could keep.
 func validate(p *plan.Plan) error {
 	d := p.Database
-	if !nameRE.MatchString(d.Name) || slices.Contains(reserved, strings.ToLower(d.Name)) {
+	if !nameRE().MatchString(d.Name) || slices.Contains(reserved, strings.ToLower(d.Name)) {
 		return fmt.Errorf("database.name: got %q, want letters, digits and _ that begin with a letter and are not a name of the server's own", d.Name)
 	}
 	if d.Port == 0 {

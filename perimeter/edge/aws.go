@@ -2,12 +2,12 @@ package edge
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/ringwall/ringwall/internal/cfn"
 	"github.com/ringwall/ringwall/internal/cfn/res"
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -176,7 +176,7 @@ func (e *edgeStack) behaviours() (out []*res.CloudFrontDistribution_CacheBehavio
 	}
 	seen := map[string]bool{}
 	for _, pattern := range e.p.Edge.Cache.Uncached {
-		if !pathPattern.MatchString(pattern) || seen[pattern] {
+		if !pathPattern().MatchString(pattern) || seen[pattern] {
 			continue
 		}
 		seen[pattern] = true
@@ -195,7 +195,7 @@ func (e *edgeStack) behaviours() (out []*res.CloudFrontDistribution_CacheBehavio
 
 // pathPattern is what CloudFront takes for one, without ?, which stands for a
 // character there and for a query in a plan.
-var pathPattern = regexp.MustCompile(`^[A-Za-z0-9_.*$/~"'@:+&-]{1,255}$`)
+var pathPattern = lazy.Regexp(`^[A-Za-z0-9_.*$/~"'@:+&-]{1,255}$`)
 
 func (e *edgeStack) behaviour(never bool) *res.CloudFrontDistribution_DefaultCacheBehavior {
 	policy := e.cached

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/internal/proxy"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
@@ -240,8 +240,8 @@ func detects(p *plan.Plan, f profile) bool {
 }
 
 var (
-	exclusionTarget = regexp.MustCompile(`^[A-Z_]+(:[A-Za-z0-9_.\-\[\]]+)?$`)
-	exclusionPath   = regexp.MustCompile(`^/[A-Za-z0-9._~!$&()+,;=:@%/\-]*\*?$`)
+	exclusionTarget = lazy.Regexp(`^[A-Z_]+(:[A-Za-z0-9_.\-\[\]]+)?$`)
+	exclusionPath   = lazy.Regexp(`^/[A-Za-z0-9._~!$&()+,;=:@%/\-]*\*?$`)
 )
 
 // exclusion writes one of the user's exclusions as a rule.
@@ -250,7 +250,7 @@ func exclusion(i int, x plan.Exclusion) (string, error) {
 	switch {
 	case (x.Rule < 900000 || x.Rule > 999999) && (x.Rule < 1 || x.Rule > maxOwnID):
 		return "", fmt.Errorf("%s: got rule %d, want the id of a core rule, such as 942100, or of one of your own", doing, x.Rule)
-	case x.Target != "" && !exclusionTarget.MatchString(x.Target):
+	case x.Target != "" && !exclusionTarget().MatchString(x.Target):
 		return "", fmt.Errorf("%s: got target %q, want a variable such as ARGS:content", doing, x.Target)
 	}
 	ctl := "ctl:ruleRemoveById=" + strconv.Itoa(x.Rule)
@@ -275,7 +275,7 @@ func onPath(id int, path, action string) (string, error) {
 	if path == "/" {
 		op, plain = "@rx", "^//?$" // normalizePath writes the root as two slashes
 	}
-	if !exclusionPath.MatchString(path) {
+	if !exclusionPath().MatchString(path) {
 		return "", fmt.Errorf("got path %q, want an absolute path, with * at its end at most", path)
 	}
 	return fmt.Sprintf("SecRule REQUEST_FILENAME \"%s\" \"id:%d,phase:1,pass,nolog,t:none,t:urlDecodeUni,t:normalizePath,%s\"\n",

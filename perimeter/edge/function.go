@@ -4,10 +4,10 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -85,12 +85,15 @@ func render(p *plan.Plan, allowed bool) (string, error) {
 	return strings.NewReplacer(list...).Replace(withoutComments(functionJS)), nil
 }
 
-var jsComment = regexp.MustCompile(`(?m)^\s*//.*\n`)
+var (
+	jsComment = lazy.Regexp(`(?m)^\s*//.*\n`)
+	jsGap     = lazy.Regexp(`\n\n+`)
+)
 
 // withoutComments makes room: comments count for CloudFront's limit.
 func withoutComments(s string) string {
-	s = jsComment.ReplaceAllString(s, "")
-	return regexp.MustCompile(`\n\n+`).ReplaceAllString(s, "\n")
+	s = jsComment().ReplaceAllString(s, "")
+	return jsGap().ReplaceAllString(s, "\n")
 }
 
 // numbered writes each block as [family, bits, groups of 16 bits].

@@ -7,10 +7,9 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"regexp"
 	"strings"
-	"sync"
 
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/internal/proxy"
 	"github.com/ringwall/ringwall/perimeter"
 )
@@ -141,16 +140,12 @@ func jsonLeaves(b []byte) (leaves, depth int) {
 	return leaves, depth
 }
 
-// formType is compiled when it is asked for: it is large, and every command starts
-// with this package.
-var formType = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)^multipart/form-data;\s*boundary=(?:"([0-9A-Za-z'()+_,./:=?-]{1,70})"|([0-9A-Za-z'+_.-]{1,70}))$`)
-})
+var formType = lazy.Regexp(`(?i)^multipart/form-data;\s*boundary=(?:"([0-9A-Za-z'()+_,./:=?-]{1,70})"|([0-9A-Za-z'+_.-]{1,70}))$`)
 
 var (
-	fileHeader = regexp.MustCompile(`(?i)^content-disposition: form-data; name="[^"\\\r\n]*"; filename="[^"\\\r\n]+"$`)
-	partHeader = regexp.MustCompile(`^[A-Za-z0-9-]+: [^\r\n\x00]*$`)
-	plainPart  = regexp.MustCompile(`(?i)^content-disposition: ?form-data; ?name=` + plainValue + `(?:; ?filename=` + plainValue + `(?:; ?filename\*=[\w-]*'[\w-]*'[\w.%~+-]*)?)?$`)
+	fileHeader = lazy.Regexp(`(?i)^content-disposition: form-data; name="[^"\\\r\n]*"; filename="[^"\\\r\n]+"$`)
+	partHeader = lazy.Regexp(`^[A-Za-z0-9-]+: [^\r\n\x00]*$`)
+	plainPart  = lazy.Regexp(`(?i)^content-disposition: ?form-data; ?name=` + plainValue + `(?:; ?filename=` + plainValue + `(?:; ?filename\*=[\w-]*'[\w-]*'[\w.%~+-]*)?)?$`)
 )
 
 const plainValue = `(?:"(?:[^"\\\r\n\x00]|\\[^"\\\r\n\x00])*"|[\w.-]+)`
@@ -348,11 +343,11 @@ func irregularPart(s *spool, from, end int64, last bool) string {
 	dispositions := 0
 	for line := range bytes.SplitSeq(head[2:], []byte("\r\n")) {
 		name, _, ok := bytes.Cut(line, []byte(":"))
-		if !ok || bytes.ContainsAny(line, "\r\n\x00") || !headerName.Match(name) {
+		if !ok || bytes.ContainsAny(line, "\r\n\x00") || !headerName().Match(name) {
 			return "a part whose header is not plain"
 		}
 		if strings.EqualFold(string(name), "Content-Disposition") {
-			if dispositions++; !plainPart.Match(line) {
+			if dispositions++; !plainPart().Match(line) {
 				return "a part of which it is not plain whether it is a field or a file"
 			}
 		}
@@ -363,7 +358,7 @@ func irregularPart(s *spool, from, end int64, last bool) string {
 	return ""
 }
 
-var headerName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
+var headerName = lazy.Regexp(`^[A-Za-z0-9-]+$`)
 
 // fileContent returns where a part's content starts when the part is plainly a
 // file, and 0 otherwise. from is just after the boundary.
@@ -379,13 +374,13 @@ func fileContent(s *spool, from, end int64) int64 {
 	}
 	files, dispositions := 0, 0
 	for line := range bytes.SplitSeq(head[2:], []byte("\r\n")) {
-		if !partHeader.Match(line) {
+		if !partHeader().Match(line) {
 			return 0
 		}
 		if name, _, _ := bytes.Cut(line, []byte(":")); strings.EqualFold(string(name), "Content-Disposition") {
 			dispositions++
 		}
-		if fileHeader.Match(line) {
+		if fileHeader().Match(line) {
 			files++
 		}
 	}

@@ -5,10 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
 )
@@ -69,7 +69,7 @@ func fresh(uri string) string {
 	return uri + sep + "ringwall=" + strings.ToLower(rand.Text())
 }
 
-var linked = regexp.MustCompile(`(?:href|src)=["'](/[A-Za-z0-9_./-]+\.(?:css|js|png|svg|ico))["'?]`)
+var linked = lazy.Regexp(`(?:href|src)=["'](/[A-Za-z0-9_./-]+\.(?:css|js|png|svg|ico))["'?]`)
 
 // storable finds pages of the app that may be stored: the front page, and static
 // files that it names. Each is seen to come from the cache the second time, so
@@ -80,7 +80,7 @@ func storable(ctx context.Context, t *perimeter.Target, a *perimeter.Asker) ([]s
 		return nil, err
 	}
 	try := []string{"/"}
-	for _, m := range linked.FindAllStringSubmatch(home.Body, 2) {
+	for _, m := range linked().FindAllStringSubmatch(home.Body, 2) {
 		if !slices.Contains(try, m[1]) {
 			try = append(try, m[1])
 		}

@@ -2,10 +2,10 @@ package host
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/ringwall/ringwall/internal/cfn"
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -13,7 +13,7 @@ import (
 // (docs.aws.amazon.com/linux/al2023, AL2023 on EC2).
 const amiPath = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-"
 
-var graviton = regexp.MustCompile(`^([a-z]+[0-9]+g[a-z]*|a1)\.`)
+var graviton = lazy.Regexp(`^([a-z]+[0-9]+g[a-z]*|a1)\.`)
 
 // instanceType is the EC2 instance type of a tier.
 func instanceType(p *plan.Plan, tier string) string {
@@ -25,7 +25,7 @@ func instanceType(p *plan.Plan, tier string) string {
 
 // arch is the processor of an instance type: arm64 or x86_64.
 func arch(instanceType string) string {
-	if graviton.MatchString(instanceType) {
+	if graviton().MatchString(instanceType) {
 		return "arm64"
 	}
 	return "x86_64"

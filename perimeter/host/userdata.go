@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/ringwall/ringwall/internal/cfn"
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -88,20 +89,20 @@ func keptCommands(p *plan.Plan, tier string) (kept []string, notes []cfn.Note) {
 
 // dangers are commands that no instance should run at its start.
 var dangers = []struct {
-	rx  *regexp.Regexp
+	rx  func() *regexp.Regexp
 	why string
 }{
-	{regexp.MustCompile(`(curl|wget)[^|;&]*\|\s*(sudo\s+)?(-E\s+)?(ba|z|da)?sh\b|(curl|wget)[^|]*\|\s*sudo\s+-E\s+bash`), "what a server far away says is run as root, unread"},
-	{regexp.MustCompile(`\b(wget|curl)\b[^|;&]*\bhttp://`), "a download that anybody on the way can change"},
-	{regexp.MustCompile(`amazon-linux-extras`), "Amazon Linux 2 has ended, and its extras with it"},
-	{regexp.MustCompile(`php7\.|setup_1[0-8]\.x`), "a version that gets no more patches"},
-	{regexp.MustCompile(`\{efs_fs_id\}:?/? |-t efs\b`), "a mount of the whole file system, beside the access points: the file system refuses it"},
-	{regexp.MustCompile(`npm install .*--unsafe-perm|npm install -g`), "packages of no fixed version, whose scripts run as root"},
+	{lazy.Regexp(`(curl|wget)[^|;&]*\|\s*(sudo\s+)?(-E\s+)?(ba|z|da)?sh\b|(curl|wget)[^|]*\|\s*sudo\s+-E\s+bash`), "what a server far away says is run as root, unread"},
+	{lazy.Regexp(`\b(wget|curl)\b[^|;&]*\bhttp://`), "a download that anybody on the way can change"},
+	{lazy.Regexp(`amazon-linux-extras`), "Amazon Linux 2 has ended, and its extras with it"},
+	{lazy.Regexp(`php7\.|setup_1[0-8]\.x`), "a version that gets no more patches"},
+	{lazy.Regexp(`\{efs_fs_id\}:?/? |-t efs\b`), "a mount of the whole file system, beside the access points: the file system refuses it"},
+	{lazy.Regexp(`npm install .*--unsafe-perm|npm install -g`), "packages of no fixed version, whose scripts run as root"},
 }
 
 func dangerous(command string) string {
 	for _, d := range dangers {
-		if d.rx.MatchString(command) {
+		if d.rx().MatchString(command) {
 			return d.why
 		}
 	}

@@ -1,11 +1,11 @@
 package people
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/ringwall/ringwall/internal/access"
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/internal/reach"
 	"github.com/ringwall/ringwall/internal/template"
 	"github.com/ringwall/ringwall/perimeter"
@@ -200,8 +200,8 @@ func judgeWildcards(p *perimeter.Pass, who *access.Principal, secrets bool) {
 	}
 }
 
-var secretName = regexp.MustCompile(`(?i)(passw(or)?d|secret|token|api_?key|private_?key|credential)`)
-var secretText = regexp.MustCompile(`(?i)\b(passw(or)?d|secret|token|api_?key)\s*[=:]\s*['"]?([A-Za-z0-9+/_!@#%^-]{8,})`)
+var secretName = lazy.Regexp(`(?i)(passw(or)?d|secret|token|api_?key|private_?key|credential)`)
+var secretText = lazy.Regexp(`(?i)\b(passw(or)?d|secret|token|api_?key)\s*[=:]\s*['"]?([A-Za-z0-9+/_!@#%^-]{8,})`)
 
 // judgeLiterals finds secrets that are written out.
 func judgeLiterals(p *perimeter.Pass) {
@@ -215,7 +215,7 @@ func judgeLiterals(p *perimeter.Pass) {
 	for _, r := range p.World.OfType("AWS::Lambda::Function") {
 		if env := r.Get("Environment", "Variables"); env != nil {
 			for _, f := range env.Fields {
-				if s, ok := f.Value.Literal(); ok && secretName.MatchString(f.Name) && !strings.HasPrefix(s, "{{resolve:") && !strings.HasPrefix(s, "arn:") && s != "" {
+				if s, ok := f.Value.Literal(); ok && secretName().MatchString(f.Name) && !strings.HasPrefix(s, "{{resolve:") && !strings.HasPrefix(s, "arn:") && s != "" {
 					p.Broken(r, f.Pos, "variable %s of %s looks like a secret, and its value is written here", f.Name, r.ID)
 				}
 			}
@@ -233,7 +233,7 @@ func judgeLiterals(p *perimeter.Pass) {
 		if v.Absent() {
 			v = r.Get("UserData")
 		}
-		for _, m := range secretText.FindAllStringSubmatch(template.Decode(v.String()), -1) {
+		for _, m := range secretText().FindAllStringSubmatch(template.Decode(v.String()), -1) {
 			if !strings.HasPrefix(m[3], "$") {
 				p.Broken(r, v.Place(r.Pos), "the user data of %s has something written in it that looks like a secret (%s)", r.ID, m[1])
 			}
@@ -319,11 +319,11 @@ func judgeTrust(p *perimeter.Pass, who *access.Principal) {
 				p.Broken(who.Res, s.Pos, "%s trusts everybody: any account can take it", who.Name)
 			case w.Everyone() && !strings.Contains(keys, "aws:principalorgid") && !strings.Contains(keys, "aws:sourcearn") && !strings.Contains(keys, "aws:principalarn"):
 				p.Unknown(who.Res, s.Pos, "%s trusts everybody under a condition (%s), and whether that is enough is not known", who.Name, strings.TrimSpace(keys))
-			case w.Kind == "AWS" && otherAccount.MatchString(w.Name) && !strings.Contains(keys, "sts:externalid") && !strings.Contains(keys, "aws:principalorgid"):
+			case w.Kind == "AWS" && otherAccount().MatchString(w.Name) && !strings.Contains(keys, "sts:externalid") && !strings.Contains(keys, "aws:principalorgid"):
 				p.Unknown(who.Res, s.Pos, "%s trusts %s; if that is another account, want a condition on sts:ExternalId", who.Name, template.Show(w.Name))
 			}
 		}
 	}
 }
 
-var otherAccount = regexp.MustCompile(`^(\d{12}|arn:aws[a-z-]*:(iam|sts)::\d{12}:.*)$`)
+var otherAccount = lazy.Regexp(`^(\d{12}|arn:aws[a-z-]*:(iam|sts)::\d{12}:.*)$`)

@@ -5,10 +5,10 @@ import (
 	"html"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/plan"
 )
 
@@ -67,7 +67,7 @@ func (g *nginx) table(source, name, lead string, patterns []string) {
 		}
 		one := lead + `(?:` + strings.Join(all[:n], "|") + `)`
 		define := ""
-		if rxCalls.MatchString(one) {
+		if rxCalls().MatchString(one) {
 			define = rxDefine
 		}
 		g.line(`"~*(?s)%s%s" 1;`, define, one)
@@ -81,7 +81,7 @@ func (g *nginx) table(source, name, lead string, patterns []string) {
 // takes of one word.
 const maxPattern = 3000
 
-var rxCalls = regexp.MustCompile(`\(\?[1-5]\)`)
+var rxCalls = lazy.Regexp(`\(\?[1-5]\)`)
 
 // both is a path as nginx reads it and as it was sent: what .. takes back is in
 // the second only.
