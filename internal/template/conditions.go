@@ -47,6 +47,14 @@ func (t *Template) checkConditions(errs *Errors) {
 			find(f.Value, f.Name)
 		}
 	}
+	t.walk(t.Conditions, func(pos Pos, name string, attribute bool) {
+		switch {
+		case t.ids[name]:
+			errs.add(pos, "a condition refers to the resource %q; it can refer to parameters only", name)
+		default:
+			t.dangling(pos, name, attribute, errs)
+		}
+	})
 	find(t.Resources, "")
 	find(t.Outputs, "")
 	for _, c := range circles(uses) {

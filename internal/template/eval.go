@@ -362,8 +362,12 @@ func (w *World) attribute(st *Stack, pos Pos, id, attr string) *Value {
 		return w.output(pos, child, name)
 	}
 	if prop, ok := mirrored[typ][attr]; ok {
-		if n := res.Get("Properties").Get(prop); n != nil {
-			if v := w.eval(st, n); v != nil {
+		key := "attribute " + st.Name + "/" + id + "." + attr
+		if n := res.Get("Properties").Get(prop); n != nil && !w.busy[key] {
+			w.busy[key] = true
+			v := w.eval(st, n)
+			delete(w.busy, key)
+			if v != nil {
 				return v
 			}
 		}

@@ -135,6 +135,10 @@ func (es *Errors) add(pos Pos, format string, a ...any) {
 	*es = append(*es, &Error{pos, fmt.Sprintf(format, a...)})
 }
 
+func (es *Errors) tooLarge(file string, size int64) {
+	es.add(Pos{File: file}, "reading the template: %d bytes, and CloudFormation takes at most %d; split it into stacks", size, MaxSize)
+}
+
 // err returns the errors in order of place, each once, or nil.
 func (es Errors) err() error {
 	if len(es) == 0 {

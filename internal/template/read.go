@@ -53,7 +53,7 @@ func parse(file string, b []byte, errs *Errors) *Template {
 	here := Pos{File: file}
 	switch {
 	case len(b) > MaxSize:
-		errs.add(here, "reading the template: %d bytes, and CloudFormation takes at most %d; split it into stacks", len(b), MaxSize)
+		errs.tooLarge(file, int64(len(b)))
 		return t
 	case !utf8.Valid(b):
 		errs.add(here, "reading the template: it is not UTF-8 text")
@@ -145,8 +145,11 @@ func (t *Template) readParameters(errs *Errors) {
 			errs.add(f.Pos, "parameter %s has no Type", f.Name)
 		}
 		if a := f.Value.Get("AllowedValues"); a != nil {
-			if a.Shape != List || len(a.Items) == 0 {
-				errs.add(a.Pos, "parameter %s: AllowedValues: got %s, want a list with something in it", f.Name, a.Shape)
+			switch {
+			case a.Shape != List:
+				errs.add(a.Pos, "parameter %s: AllowedValues: got %s, want a list", f.Name, a.Shape)
+			case len(a.Items) == 0:
+				errs.add(a.Pos, "parameter %s: AllowedValues: got an empty list, so no value is allowed", f.Name)
 			}
 			p.Allowed = a.Items
 		}
@@ -159,6 +162,9 @@ func (t *Template) readParameters(errs *Errors) {
 	}
 }
 
+// maxResources is how many resources a template may have (CloudFormation quotas).
+const maxResources = 500
+
 // options are what a resource may have beside its Type and Properties.
 var options = []string{"Type", "Properties", "Condition", "DependsOn", "Metadata", "CreationPolicy",
 	"UpdatePolicy", "UpdateReplacePolicy", "DeletionPolicy"}
@@ -167,6 +173,11 @@ func (t *Template) readResources(errs *Errors) {
 	t.ids = map[string]bool{}
 	if t.Resources == nil {
 		errs.add(t.Root.Pos, "the template has no Resources")
+		return
+	}
+	if n := len(t.Resources.Fields); n > maxResources {
+		errs.add(t.Resources.Pos, "the template has %d resources, and CloudFormation takes at most %d; split it into stacks", n, maxResources)
+		t.Resources = nil
 		return
 	}
 	for _, f := range t.Resources.Fields {

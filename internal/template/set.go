@@ -18,6 +18,7 @@ type Set struct {
 
 	byFile map[string]*Template
 	nested map[string]bool // files that are another stack's part
+	first  *World          // with the default values, as long as Region is empty
 }
 
 // A File is a template's name and text.
@@ -43,9 +44,10 @@ func Load(path string) (*Set, error) {
 		return nil, err
 	}
 	var files []File
+	var errs Errors
 	for _, n := range names {
 		if st, err := os.Stat(n); err == nil && st.Size() > MaxSize {
-			files = append(files, File{n, make([]byte, st.Size())[:MaxSize+1]})
+			errs.tooLarge(n, st.Size())
 			continue
 		}
 		b, err := os.ReadFile(n)
@@ -57,10 +59,10 @@ func Load(path string) (*Set, error) {
 		}
 		files = append(files, File{n, b})
 	}
-	if len(files) == 0 {
+	if len(files) == 0 && len(errs) == 0 {
 		return nil, fmt.Errorf("reading templates: %s has none; want files that end in .json, .yaml, .yml or .template with Resources in them", path)
 	}
-	return New(files)
+	return build(files, errs)
 }
 
 func find(dir string) ([]string, error) {
@@ -95,11 +97,15 @@ func looksLike(b []byte) bool {
 }
 
 // New reads templates that are already in memory.
-func New(files []File) (*Set, error) {
-	var errs Errors
+func New(files []File) (*Set, error) { return build(files, nil) }
+
+// build makes a Set; errs are of files that could not be read.
+func build(files []File, errs Errors) (*Set, error) {
 	s := &Set{byFile: map[string]*Template{}, nested: map[string]bool{}}
+	unread := len(errs) > 0
 	for _, f := range files {
 		t := parse(f.Name, f.Text, &errs)
+		unread = unread || t.Resources == nil
 		s.Templates = append(s.Templates, t)
 		s.byFile[filepath.Clean(f.Name)] = t
 	}
@@ -110,19 +116,21 @@ func New(files []File) (*Set, error) {
 		}
 		byName[t.Name] = t
 	}
-	if len(errs) > 0 {
+	if unread { // what it exports is not known
 		return nil, errs.err()
 	}
 	for _, t := range s.Templates {
 		s.findNested(t)
 	}
-	s.checkNesting(&errs)
+	if s.checkNesting(&errs) {
+		w := s.world(true, nil) // even where something is wrong: all is told in one pass
+		w.errs.sortInto(&errs)
+		s.first = w
+	}
 	if len(errs) > 0 {
 		return nil, errs.err()
 	}
-	w := s.world(true, nil)
-	w.errs.sortInto(&errs)
-	return s, errs.err()
+	return s, nil
 }
 
 func (es Errors) sortInto(into *Errors) { *into = append(*into, es...) }
@@ -153,8 +161,9 @@ func (s *Set) child(t *Template, res *Node) *Template {
 	return nil
 }
 
-// checkNesting finds stacks that have themselves as a part.
-func (s *Set) checkNesting(errs *Errors) {
+// checkNesting finds stacks that have themselves as a part, and says whether there
+// are none.
+func (s *Set) checkNesting(errs *Errors) bool {
 	uses := map[string][]string{}
 	for _, t := range s.Templates {
 		uses[t.File] = nil
@@ -164,7 +173,9 @@ func (s *Set) checkNesting(errs *Errors) {
 			}
 		}
 	}
-	for _, c := range circles(uses) {
+	found := circles(uses)
+	for _, c := range found {
 		errs.add(Pos{File: c[0]}, "these templates are each other's parts in a circle: %s", strings.Join(append(c, c[0]), " → "))
 	}
+	return len(found) == 0
 }

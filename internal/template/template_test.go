@@ -239,6 +239,14 @@ func TestErrors(t *testing.T) {
 		{"not text", []string{"a.yaml", "\xff\xfe"}, []string{"not UTF-8"}},
 		{"two documents", []string{"a.yaml", "Resources: {X: {Type: T}}\n---\nResources: {}\n"}, []string{"second document"}},
 		{"an unknown section", []string{"a.yaml", "Resource:\n  X: {Type: T}\nResources:\n  X: {Type: T}\n"}, []string{`"Resource" is no section`}},
+		{"YAML that breaks far below its start", []string{"a.yaml", "Resources:\n  X:\n    Type: T\n    Properties: {A: [1,\n      2]}\n   Y: {Type: T}\n"}, []string{"a.yaml:6:4: reading YAML: "}},
+		{"a list that nobody ends", []string{"a.yaml", "Resources:\n  X: {Type: T,\n    Properties: {A: [1, 2}}\n  Y: {Type: T}\n"}, []string{"a.yaml:2:3: reading YAML: "}},
+		{"a tab", []string{"a.yaml", "Resources:\n  X:\n\tType: T\n"}, []string{"a.yaml:3:2: reading YAML: found character that cannot start any token"}},
+		{"more resources than CloudFormation takes", []string{"a.yaml", "Resources:\n" + strings.Repeat("  X: {Type: T}\n", 501)}, []string{"a.yaml:2:3: the template has 501 resources, and CloudFormation takes at most 500"}},
+		{"a condition on what is not there", []string{"a.yaml", "Conditions:\n  A: !Equals [!Ref Nope, x]\n  B: !Equals [!Ref X, x]\nResources:\n  X: {Type: T}\n"},
+			[]string{`a.yaml:2:15: "Nope" is neither`, `a.yaml:3:15: a condition refers to the resource "X"; it can refer to parameters only`}},
+		{"a wrong reference and a dangling import", []string{"a.yaml", "Resources:\n  X: {Type: T, Properties: {P: !Ref No, Q: !ImportValue nobody, R: !Select [2, [a]]}}\n"}, []string{`"No" is neither`, `"nobody" is exported by none`, "index 2 of a list of 1"}},
+		{"an attribute that rests on itself", []string{"a.yaml", "Resources:\n  X: {Type: AWS::EC2::Subnet, Properties: {CidrBlock: !GetAtt X.CidrBlock}}\n"}, []string{"in a circle: X → X"}},
 		{"several at once", []string{"a.yaml", "Resources:\n  X: {Type: T, Properties: {P: !Ref No}, Conditon: C}\n  Y: {}\n", "b.json", "{"}, []string{`"No"`, `"Conditon"`, "Y has no Type", "b.json"}},
 	} {
 		_, err := newFiles(x.files...)

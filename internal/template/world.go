@@ -99,7 +99,10 @@ const maxWorlds = 64
 // parameters' default values, then with any permitted ones. all is false when
 // there are more ways than could be tried.
 func (s *Set) Worlds() (worlds []*World, all bool) {
-	first := s.world(true, nil)
+	first := s.first
+	if first == nil || s.Region != "" {
+		first = s.world(true, nil)
+	}
 	first.Default = len(first.asked) == 0
 	worlds = []*World{first}
 	free := s.world(false, nil)
@@ -126,6 +129,26 @@ func (s *Set) Worlds() (worlds []*World, all bool) {
 		}
 	}
 	return worlds, true
+}
+
+// Union is a world with everything that any of several worlds of a Set makes, each
+// resource as the first of them that has it says. No worlds: nil.
+func Union(worlds []*World) *World {
+	if len(worlds) < 2 {
+		return slices.Concat(worlds, []*World{nil})[0]
+	}
+	u := *worlds[0]
+	u.Resources, u.byKey, u.byType = nil, map[string]*Resource{}, map[string][]*Resource{}
+	for _, w := range worlds {
+		for _, r := range w.Resources {
+			if u.byKey[r.Key()] == nil {
+				u.Resources = append(u.Resources, r)
+				u.byKey[r.Key()] = r
+				u.byType[r.Type] = append(u.byType[r.Type], r)
+			}
+		}
+	}
+	return &u
 }
 
 // differs says whether any parameter or open question bears on the world.

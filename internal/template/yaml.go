@@ -3,11 +3,11 @@ package template
 import (
 	"errors"
 	"io"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/ringwall/ringwall/internal/lazy"
 )
 
 // parseYAML returns nil when the text is no YAML; the reason is in errs.
@@ -19,7 +19,8 @@ func parseYAML(file, s string, errs *Errors) *Node {
 		errs.add(Pos{File: file}, "reading the template: the file is empty")
 		return nil
 	case err != nil:
-		errs.add(Pos{file, yamlLine(err), 1}, "reading YAML: %s", yamlReason(err))
+		line, col := yamlPlace(s)
+		errs.add(Pos{file, line, col}, "reading YAML: %s", yamlReason(err))
 		return nil
 	}
 	var second yaml.Node
@@ -35,18 +36,62 @@ func parseYAML(file, s string, errs *Errors) *Node {
 	return r.node(doc.Content[0], 0)
 }
 
-var yamlAt = regexp.MustCompile(`^yaml: line (\d+): `)
+// yamlAt is the place that the parser names.
+var yamlAt = lazy.Regexp(`^yaml: line (\d+): `)
 
-func yamlLine(err error) int {
-	if m := yamlAt.FindStringSubmatch(err.Error()); m != nil {
-		n, _ := strconv.Atoi(m[1])
-		return n
+// yamlPlace finds where a text stops being YAML: the line behind the longest beginning
+// that is. The parser itself names the line on which the broken list or map starts.
+func yamlPlace(s string) (line, col int) {
+	lines := strings.SplitAfter(s, "\n")
+	ends := make([]int, len(lines)+1) // ends[n]: where n lines end
+	for i, l := range lines {
+		ends[i+1] = ends[i] + len(l)
 	}
-	return 1
+	budget := 32 * MaxSize // bytes that are read again for a better place
+	ok := func(n int) bool {
+		if budget -= ends[n]; budget < 0 {
+			return false
+		}
+		var doc yaml.Node
+		err := yaml.NewDecoder(strings.NewReader(s[:ends[n]])).Decode(&doc)
+		return err == nil || errors.Is(err, io.EOF)
+	}
+	good := 0 // so many lines are YAML
+	for range 20 {
+		least, most := good, len(lines) // what is good, and what is not
+		for most-least > 1 {
+			n := (least + most) / 2
+			switch { // most of what spans lines spans few
+			case ok(n):
+				least = n
+			case n+1 < most && ok(n+1):
+				least = n + 1
+			case n+2 < most && ok(n+2):
+				least = n + 2
+			default:
+				most = n
+			}
+		}
+		good = least
+		// A beginning may end within something that a later line ends.
+		next := 0
+		for n := good + 2; n < min(len(lines), good+100) && budget > 0; n++ {
+			if ok(n) {
+				next = n
+				break
+			}
+		}
+		if next == 0 {
+			break
+		}
+		good = next
+	}
+	at := lines[min(good, len(lines)-1)]
+	return good + 1, len(at) - len(strings.TrimLeft(at, " \t")) + 1
 }
 
 func yamlReason(err error) string {
-	return strings.TrimPrefix(yamlAt.ReplaceAllString(err.Error(), ""), "yaml: ")
+	return strings.TrimPrefix(yamlAt().ReplaceAllString(err.Error(), ""), "yaml: ")
 }
 
 type yamlReader struct {
