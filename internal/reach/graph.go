@@ -102,6 +102,7 @@ type Subnet struct {
 type Table struct {
 	Res    *template.Resource
 	Routes []Route
+	Unsure string // not empty: it may have more routes than these
 }
 
 // A Target is where a route leads.
@@ -126,9 +127,10 @@ type Route struct {
 
 // An ACL is a network ACL. A default one lets everything through.
 type ACL struct {
-	Res     *template.Resource
+	Res     *template.Resource // nil: a VPC's default one
 	In, Out []Entry
 	Unsure  string
+	edited  bool // a default one that the templates add entries to
 }
 
 // An Entry is one numbered line of a network ACL; the lowest that matches decides.
@@ -146,6 +148,11 @@ func Build(w *template.World) *Graph {
 		main: map[string]*Table{}, acls: map[string]*ACL{}, igws: map[string]bool{}, v6: map[string]bool{}}
 	for _, r := range w.OfType("AWS::EC2::VPCCidrBlock") {
 		if r.Get("AmazonProvidedIpv6CidrBlock").Truth(false) != template.No || !r.Get("Ipv6CidrBlock").Absent() || !r.Get("Ipv6IpamPoolId").Absent() {
+			g.v6[id(r.Get("VpcId"))] = true
+		}
+	}
+	for _, r := range w.OfType("AWS::EC2::Subnet") { // the VPC's block may be given elsewhere
+		if !r.Get("Ipv6CidrBlock").Absent() || !r.Get("Ipv6IpamPoolId").Absent() || r.Get("Ipv6Native").Truth(false) != template.No {
 			g.v6[id(r.Get("VpcId"))] = true
 		}
 	}
@@ -195,19 +202,8 @@ func (g *Graph) readTables() {
 		g.tables[r.Key()] = &Table{Res: r}
 	}
 	for _, r := range g.World.OfType("AWS::EC2::Route") {
-		t := g.tables[id(r.Get("RouteTableId"))]
-		if t == nil {
-			continue
-		}
+		t := g.table(r.Get("RouteTableId"))
 		route := Route{Target: UnknownTarget, Pos: r.Pos}
-		for _, f := range []string{"DestinationCidrBlock", "DestinationIpv6CidrBlock"} {
-			if v := r.Get(f); !v.Absent() {
-				if p, ok := prefix(v); ok {
-					route.Dest = p
-				}
-				route.Pos = v.Place(r.Pos)
-			}
-		}
 		for _, x := range []struct {
 			field  string
 			target Target
@@ -226,8 +222,55 @@ func (g *Graph) readTables() {
 				}
 			}
 		}
+		for _, f := range []string{"DestinationCidrBlock", "DestinationIpv6CidrBlock"} {
+			if v := r.Get(f); !v.Absent() {
+				if p, ok := prefix(v); ok {
+					route.Dest = p
+				}
+				route.Pos = v.Place(r.Pos)
+			}
+		}
+		if peers, ok := g.entries(r.Get("DestinationPrefixListId")); ok {
+			for _, p := range peers {
+				route.Dest = p.Block
+				t.Routes = append(t.Routes, route)
+			}
+			continue
+		}
 		t.Routes = append(t.Routes, route)
 	}
+}
+
+// table returns the route table of a reference. One that no template makes may have
+// any routes.
+func (g *Graph) table(v *template.Value) *Table {
+	key := id(v)
+	if v.Unknown() {
+		key = "?" + v.Why()
+	}
+	t := g.tables[key]
+	if t == nil {
+		t = &Table{Unsure: "no template here makes its route table, " + v.Show()}
+		g.tables[key] = t
+	}
+	return t
+}
+
+// entries are the blocks of a prefix list that the templates make. ok is false for
+// any other list.
+func (g *Graph) entries(v *template.Value) (peers []Peer, ok bool) {
+	r := g.World.Of(v)
+	if r == nil || r.Type != "AWS::EC2::PrefixList" {
+		return nil, false
+	}
+	for _, e := range r.Get("Entries").List() {
+		if e.Unknown() {
+			peers = append(peers, Peer{Unsure: e.Show()})
+			continue
+		}
+		peers = append(peers, blockPeer(e.Get("Cidr")))
+	}
+	return peers, true
 }
 
 func (g *Graph) readACLs() {
@@ -241,6 +284,7 @@ func (g *Graph) readACLs() {
 			// The VPC's default ACL lets everything through at number 100
 			// (VPC guide, default network ACL); entries add to that.
 			a = g.defaultACL(strings.TrimSuffix(key, ".DefaultNetworkAcl"))
+			a.edited = true
 			g.acls[key] = a
 		}
 		n, ok := r.Get("RuleNumber").Int()
@@ -308,12 +352,15 @@ func (g *Graph) readSubnets() {
 	}
 	for _, r := range g.World.OfType("AWS::EC2::SubnetRouteTableAssociation") {
 		if s := g.subnets[id(r.Get("SubnetId"))]; s != nil {
-			s.Table = g.tables[id(r.Get("RouteTableId"))]
+			s.Table = g.table(r.Get("RouteTableId"))
 		}
 	}
 	for _, r := range g.World.OfType("AWS::EC2::SubnetNetworkAclAssociation") {
 		if s := g.subnets[id(r.Get("SubnetId"))]; s != nil {
-			s.ACL = g.acls[id(r.Get("NetworkAclId"))]
+			v := r.Get("NetworkAclId")
+			if s.ACL = g.acls[id(v)]; s.ACL == nil {
+				s.ACL = &ACL{Unsure: "no template here makes its network ACL, " + v.Show()}
+			}
 		}
 	}
 	for _, s := range g.subnets {
@@ -353,112 +400,4 @@ func (g *Graph) Groups() []*Group {
 		out = append(out, g.groups[r.Key()])
 	}
 	return out
-}
-
-// Group returns the group of a reference. One that no template makes is unsure.
-func (g *Graph) Group(v *template.Value) *Group {
-	key := id(v)
-	if x := g.groups[key]; x != nil {
-		return x
-	}
-	x := &Group{Name: v.Show(), Key: key}
-	switch {
-	case v.Unknown():
-		x.Unsure, x.Key = v.Why(), "?"+v.Why()
-	case key == "":
-		x.Unsure = "it is " + v.Show()
-	default:
-		x.Unsure = "no template here makes it"
-	}
-	g.groups[key] = x
-	return x
-}
-
-func anyone(family string) netip.Prefix { return netip.MustParsePrefix(family) }
-
-func (g *Graph) readGroups() {
-	for _, r := range g.World.OfType("AWS::EC2::SecurityGroup") {
-		x := &Group{Name: r.ID, Key: r.Key(), Res: r}
-		g.groups[r.Key()] = x
-		for _, v := range r.Get("SecurityGroupIngress").List() {
-			x.In = append(x.In, rule(v, v.Place(r.Pos), "Source"))
-		}
-		for _, v := range r.Get("SecurityGroupEgress").List() {
-			x.Out = append(x.Out, rule(v, v.Place(r.Pos), "Destination"))
-		}
-		if len(x.Out) == 0 {
-			// EC2 lets everything out of a group that is made without egress
-			// rules; an empty list is no rule (AWS::EC2::SecurityGroup).
-			for _, b := range []string{"0.0.0.0/0", "::/0"} {
-				x.Out = append(x.Out, Rule{Ports: Ports{All, every}, Peer: Peer{Block: anyone(b)}, Pos: r.Pos, Default: true})
-			}
-		}
-	}
-	for _, r := range g.World.OfType("AWS::EC2::VPC") {
-		key := r.Key() + ".DefaultSecurityGroup"
-		x := &Group{Name: "the default group of " + r.ID, Key: key, Res: r}
-		x.In = []Rule{{Ports: Ports{All, every}, Peer: Peer{Group: key}, Pos: r.Pos, Default: true}}
-		x.Out = []Rule{{Ports: Ports{All, every}, Peer: Peer{Block: anyone("0.0.0.0/0")}, Pos: r.Pos, Default: true}}
-		g.groups[key] = x
-	}
-	for _, r := range g.World.OfType("AWS::EC2::SecurityGroupIngress") {
-		x := g.Group(r.Get("GroupId"))
-		x.In = append(x.In, rule(r.Props, r.Pos, "Source"))
-	}
-	for _, r := range g.World.OfType("AWS::EC2::SecurityGroupEgress") {
-		x := g.Group(r.Get("GroupId"))
-		x.Out = append(x.Out, rule(r.Props, r.Pos, "Destination"))
-	}
-}
-
-// rule reads a rule that is written in a group or beside it.
-func rule(v *template.Value, pos template.Pos, end string) Rule {
-	out := Rule{Pos: pos, Ports: Ports{All, every}}
-	if v.Unknown() {
-		out.Peer.Unsure = v.Why()
-		return out
-	}
-	proto := v.Get("IpProtocol")
-	if s, ok := proto.Literal(); ok {
-		out.Ports.Protocol = protocolName(s)
-	} else {
-		out.Unsure = "its protocol is " + proto.Show()
-	}
-	if out.Ports.Protocol == TCP || out.Ports.Protocol == UDP {
-		from, ok1 := v.Get("FromPort").Int()
-		to, ok2 := v.Get("ToPort").Int()
-		switch {
-		case ok1 && ok2 && from >= 0 && to >= from:
-			out.Ports.Spans = Spans{{from, to}}
-		case ok1 && from == -1, v.Get("FromPort").Absent() && v.Get("ToPort").Absent():
-		default:
-			out.Unsure = "its ports are " + v.Get("FromPort").Show() + " to " + v.Get("ToPort").Show()
-		}
-	}
-	switch {
-	case !v.Get("CidrIp").Absent():
-		out.Peer = blockPeer(v.Get("CidrIp"))
-	case !v.Get("CidrIpv6").Absent():
-		out.Peer = blockPeer(v.Get("CidrIpv6"))
-	case !v.Get(end + "SecurityGroupId").Absent():
-		x := v.Get(end + "SecurityGroupId")
-		if out.Peer.Group = id(x); x.Unknown() || out.Peer.Group == "" {
-			out.Peer = Peer{Unsure: x.Show()}
-		}
-	case !v.Get(end + "PrefixListId").Absent():
-		x := v.Get(end + "PrefixListId")
-		if out.Peer.List = x.String(); x.Unknown() {
-			out.Peer = Peer{Unsure: "prefix list: " + x.Show()}
-		}
-	default:
-		out.Peer.Unsure = "nobody is named"
-	}
-	return out
-}
-
-func blockPeer(v *template.Value) Peer {
-	if p, ok := prefix(v); ok {
-		return Peer{Block: p}
-	}
-	return Peer{Unsure: v.Show()}
 }

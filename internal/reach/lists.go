@@ -33,6 +33,15 @@ func IsCloudFront(list string) template.Tri {
 	return template.Maybe
 }
 
+// listInside says whether a list may have addresses of the templates' own networks
+// in it. AWS's lists have none.
+func listInside(list string) template.Tri {
+	if IsCloudFront(list) == template.Yes || strings.HasPrefix(list, strings.TrimSuffix(template.Lookup("prefix-list", "com.amazonaws."), "\x03")) {
+		return template.No
+	}
+	return template.Maybe
+}
+
 // ListName is a prefix list's id, and whose it is where that is known.
 func ListName(list string) string {
 	if IsCloudFront(list) == template.Yes {

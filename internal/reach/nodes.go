@@ -145,6 +145,16 @@ func (g *Graph) balancer(n *Node, groups, subnets string) {
 	} else {
 		n.V6 = template.No
 	}
+	if n.Public == template.No && n.V6 != template.No {
+		// An internal balancer refuses what comes from an internet gateway over
+		// IPv6 as well, unless an attribute says otherwise (ELB guide, attributes).
+		n.V6 = template.No
+		for _, a := range r.Get("LoadBalancerAttributes").List() {
+			if a.Get("Key").Is("ipv6.deny_all_igw_traffic") {
+				n.V6 = a.Get("Value").Truth(true).Not()
+			}
+		}
+	}
 }
 
 // launch reads what instances are made from.
@@ -291,6 +301,7 @@ func (g *Graph) database(n *Node) bool {
 		n.Unsure = append(n.Unsure, "its subnet group is not in these templates")
 	}
 	n.PublicAt = public.Place(r.Pos)
+	n.V6 = template.No // a server of both families cannot be public (RDS guide, dual-stack mode)
 	switch {
 	case !public.Absent():
 		n.Public, n.PublicWhy = public.Truth(false), "PubliclyAccessible is "+public.Show()

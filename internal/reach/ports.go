@@ -34,7 +34,8 @@ func (s Spans) and(t Spans) Spans {
 	return out
 }
 
-func (s Spans) or(t Spans) Spans {
+// Or are the ports that are in either.
+func (s Spans) Or(t Spans) Spans {
 	all := append(slices.Clone(s), t...)
 	slices.SortFunc(all, func(a, b Span) int { return a.From - b.From })
 	var out Spans
@@ -48,7 +49,8 @@ func (s Spans) or(t Spans) Spans {
 	return out
 }
 
-func (s Spans) minus(t Spans) Spans {
+// Minus are the ports of s that are not in t.
+func (s Spans) Minus(t Spans) Spans {
 	out := slices.Clone(s)
 	for _, x := range t {
 		var next Spans

@@ -151,12 +151,62 @@ func TestBetween(t *testing.T) {
   Acl: {Type: AWS::EC2::NetworkAcl, Properties: {VpcId: !Ref Vpc}}
   AclOf: {Type: AWS::EC2::SubnetNetworkAclAssociation, Properties: {SubnetId: !Ref Isolated, NetworkAclId: !Ref Acl}}
 `, ""},
+		{"IPv4 out and IPv6 in", ", SecurityGroupEgress: [{CidrIp: 0.0.0.0/0, IpProtocol: -1}]", ", SecurityGroupIngress: [{CidrIpv6: '::/0', IpProtocol: -1}]", "", ""},
+		{"a prefix list of these templates", "", ", SecurityGroupIngress: [{SourcePrefixListId: !Ref L, IpProtocol: tcp, FromPort: 80, ToPort: 80}]",
+			"  L: {Type: AWS::EC2::PrefixList, Properties: {Entries: [{Cidr: 10.0.1.0/24}]}}\n", "tcp port 80"},
+		{"another one", "", ", SecurityGroupIngress: [{SourcePrefixListId: !Ref L, IpProtocol: tcp, FromPort: 80, ToPort: 80}]",
+			"  L: {Type: AWS::EC2::PrefixList, Properties: {Entries: [{Cidr: 10.0.9.0/24}]}}\n", ""},
+		{"an empty one is no egress rule, and not EC2's own", ", SecurityGroupEgress: [{DestinationPrefixListId: !Ref L, IpProtocol: -1}]", ", SecurityGroupIngress: [{SourceSecurityGroupId: !Ref Ga, IpProtocol: -1}]",
+			"  L: {Type: AWS::EC2::PrefixList, Properties: {MaxEntries: 5}}\n", ""},
+		{"a prefix list that nobody here makes", "", ", SecurityGroupIngress: [{SourcePrefixListId: pl-1, IpProtocol: tcp, FromPort: 80, ToPort: 80}]", "", "tcp port 80?"},
+		{"CloudFront's", "", ", SecurityGroupIngress: [{SourcePrefixListId: pl-3b927c52, IpProtocol: tcp, FromPort: 80, ToPort: 80}]", "", ""},
 	} {
 		g := graph(t, strings.NewReplacer("AOUT", x.out, "BIN", x.in).Replace(nodes)+x.extra)
 		got := said(g.Between(g.node(t, "A"), g.node(t, "B")))
 		if got = strings.ReplaceAll(got, "instance A ", ""); got != x.want {
 			t.Errorf("%s: got %q, want %q", x.name, got, x.want)
 		}
+	}
+}
+
+// Each of a node's subnets may have a network ACL that lets other ports through.
+func TestSubnetsAddUp(t *testing.T) {
+	const entry = "  E%: {Type: AWS::EC2::NetworkAclEntry, Properties: {NetworkAclId: !Ref Acl%, RuleNumber: 1, Protocol: 6, RuleAction: allow, CidrBlock: 0.0.0.0/0, PortRange: {From: PORT, To: PORT}}}\n" +
+		"  O%: {Type: AWS::EC2::NetworkAclEntry, Properties: {NetworkAclId: !Ref Acl%, RuleNumber: 1, Egress: true, Protocol: -1, RuleAction: allow, CidrBlock: 0.0.0.0/0}}\n" +
+		"  Acl%: {Type: AWS::EC2::NetworkAcl, Properties: {VpcId: !Ref Vpc}}\n" +
+		"  AclOf%: {Type: AWS::EC2::SubnetNetworkAclAssociation, Properties: {SubnetId: !Ref %, NetworkAclId: !Ref Acl%}}\n"
+	g := graph(t, `
+  G: {Type: AWS::EC2::SecurityGroup, Properties: {VpcId: !Ref Vpc, SecurityGroupIngress: [{CidrIp: 10.0.0.0/16, IpProtocol: tcp, FromPort: 0, ToPort: 65535}]}}
+  A: {Type: AWS::EC2::Instance, Properties: {SubnetId: !Ref Public, SecurityGroupIds: [!Ref G]}}
+  N: {Type: AWS::ElasticLoadBalancingV2::LoadBalancer, Properties: {Scheme: internal, Subnets: [!Ref Private, !Ref Isolated], SecurityGroups: [!Ref G]}}
+`+strings.NewReplacer("%", "Private", "PORT", "80").Replace(entry)+strings.NewReplacer("%", "Isolated", "PORT", "90").Replace(entry))
+	if got := said(g.Between(g.node(t, "A"), g.node(t, "N"))); got != "instance A tcp port 80; instance A tcp port 90" {
+		t.Errorf("between: got %q", got)
+	}
+	if got := said(g.FromInside(g.subnets["n/Public"], g.node(t, "N"))); got != "anything in subnet Public tcp port 80; anything in subnet Public tcp port 90" {
+		t.Errorf("from inside: got %q", got)
+	}
+}
+
+// What joins two networks may let anything through.
+func TestPeeredNetworks(t *testing.T) {
+	const other = `
+  Vpc2: {Type: AWS::EC2::VPC, Properties: {CidrBlock: 10.9.0.0/16}}
+  Far: {Type: AWS::EC2::Subnet, Properties: {VpcId: !Ref Vpc2, CidrBlock: 10.9.0.0/24}}
+  G: {Type: AWS::EC2::SecurityGroup, Properties: {VpcId: !Ref Vpc, SecurityGroupIngress: [{CidrIp: 10.0.0.0/8, IpProtocol: tcp, FromPort: 80, ToPort: 80}]}}
+  A: {Type: AWS::EC2::Instance, Properties: {SubnetId: !Ref Private, SecurityGroupIds: [!Ref G]}}
+  B: {Type: AWS::EC2::Instance, Properties: {SubnetId: !Ref Far, SecurityGroupIds: [!Ref G]}}
+`
+	g := graph(t, other)
+	if got := said(g.Between(g.node(t, "A"), g.node(t, "B"))); got != "" {
+		t.Errorf("two networks that nothing joins: got %q", got)
+	}
+	g = graph(t, other+`
+  Peer: {Type: AWS::EC2::VPCPeeringConnection, Properties: {VpcId: !Ref Vpc, PeerVpcId: !Ref Vpc2}}
+  There: {Type: AWS::EC2::Route, Properties: {RouteTableId: !Ref PrivateTable, DestinationCidrBlock: 10.9.0.0/16, VpcPeeringConnectionId: !Ref Peer}}
+`)
+	if got := said(g.Between(g.node(t, "A"), g.node(t, "B"))); got != "instance A tcp port 80?" {
+		t.Errorf("two networks that are joined: got %q", got)
 	}
 }
 
@@ -172,8 +222,11 @@ func TestDefaultGroup(t *testing.T) {
 }
 
 func TestToInternet(t *testing.T) {
-	for _, x := range []struct{ subnet, want string }{{"Private", "instance N everything"}, {"Isolated", ""}, {"Public", ""}} {
-		g := graph(t, "\n  G: {Type: AWS::EC2::SecurityGroup, Properties: {VpcId: !Ref Vpc}}\n  N: {Type: AWS::EC2::Instance, Properties: {SubnetId: !Ref "+x.subnet+", SecurityGroupIds: [!Ref G]}}\n")
+	for _, x := range []struct{ subnet, more, want string }{{"Private", "", "instance N everything"}, {"Isolated", "", ""}, {"Public", "", ""},
+		{"Private", "  Acl: {Type: AWS::EC2::NetworkAcl, Properties: {VpcId: !Ref Vpc}}\n  AclOf: {Type: AWS::EC2::SubnetNetworkAclAssociation, Properties: {SubnetId: !Ref Private, NetworkAclId: !Ref Acl}}\n", ""},
+		{"Isolated", "  IsolatedOf: {Type: AWS::EC2::SubnetRouteTableAssociation, Properties: {SubnetId: !Ref Isolated, RouteTableId: rtb-1}}\n", "instance N everything?"},
+	} {
+		g := graph(t, "\n  G: {Type: AWS::EC2::SecurityGroup, Properties: {VpcId: !Ref Vpc}}\n  N: {Type: AWS::EC2::Instance, Properties: {SubnetId: !Ref "+x.subnet+", SecurityGroupIds: [!Ref G]}}\n"+x.more)
 		if got := said(g.ToInternet(g.node(t, "N"))); got != x.want {
 			t.Errorf("from %s: got %q, want %q", x.subnet, got, x.want)
 		}
@@ -202,7 +255,7 @@ func TestSpans(t *testing.T) {
 	for _, x := range []struct {
 		name      string
 		got, want Spans
-	}{{"and", a.and(b), Spans{{5, 10}, {20, 25}}}, {"or", a.or(b), Spans{{1, 30}}}, {"minus", a.minus(b), Spans{{1, 4}, {26, 30}}}} {
+	}{{"and", a.and(b), Spans{{5, 10}, {20, 25}}}, {"or", a.Or(b), Spans{{1, 30}}}, {"minus", a.Minus(b), Spans{{1, 4}, {26, 30}}}} {
 		if x.got.String() != x.want.String() {
 			t.Errorf("%s: got %s, want %s", x.name, x.got, x.want)
 		}
