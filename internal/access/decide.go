@@ -23,13 +23,12 @@ type Decision struct {
 	Why     string     // in words
 }
 
-// covers says whether a statement is about an action on a resource.
+// covers says whether a statement is about an action, in small letters, on a resource.
 func (s *Statement) covers(action, resource string) template.Tri {
 	if s.Unsure != "" {
 		return template.Maybe
 	}
 	act := template.No
-	action = lower(action)
 	for _, a := range s.Actions {
 		act = act.Or(matches(a, action))
 	}
@@ -90,12 +89,13 @@ func (s *Statement) named(p *Principal) (who, account template.Tri) {
 // pass runs over statements: the strongest Deny and Allow of a request.
 func pass(ss []*Statement, q Request, counts func(*Statement) template.Tri) (deny, allow template.Tri, byDeny, byAllow *Statement) {
 	deny, allow = template.No, template.No
+	action := lower(q.Action)
 	for _, s := range ss {
 		t := counts(s)
 		if t == template.No {
 			continue
 		}
-		t = t.And(s.covers(q.Action, q.Resource))
+		t = t.And(s.covers(action, q.Resource))
 		if t == template.No {
 			continue
 		}
@@ -174,6 +174,11 @@ func (m *Model) Decide(q Request, resource []*Statement, mode Mode) Decision {
 		}
 		return Decision{template.No, nil, "no policy allows it"}
 	}
+	if granted == template.Yes {
+		if d, limited := m.limited(q); limited {
+			return d
+		}
+	}
 	if denyR == template.Maybe || denyI == template.Maybe {
 		granted = template.Maybe
 	}
@@ -192,6 +197,22 @@ func (m *Model) Decide(q Request, resource []*Statement, mode Mode) Decision {
 	return Decision{granted, by, why}
 }
 
+// limited says whether an organization's policy refuses what is granted. The answer is
+// then Maybe and not No: it binds the accounts that are under its targets, which only
+// the organization knows, and never the account that manages it.
+func (m *Model) limited(q Request) (Decision, bool) {
+	if q.Who == nil || len(m.limits) == 0 {
+		return Decision{}, false
+	}
+	deny, _, by, _ := pass(m.limits, q, always)
+	if deny != template.Yes {
+		return Decision{}, false
+	}
+	s := *by
+	s.Unsure = by.Policy + " refuses it, if it binds this account, which only the organization knows"
+	return Decision{template.Maybe, &s, s.Unsure}, true
+}
+
 // denying: a Deny that names an account binds everyone in it.
 func denying(s *Statement, who, account template.Tri) template.Tri {
 	if s.Allow {
@@ -201,4 +222,6 @@ func denying(s *Statement, who, account template.Tri) template.Tri {
 }
 
 // About says whether a statement is about an action on a resource, whoever asks.
-func About(s *Statement, action, resource string) template.Tri { return s.covers(action, resource) }
+func About(s *Statement, action, resource string) template.Tri {
+	return s.covers(lower(action), resource)
+}

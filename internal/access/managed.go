@@ -32,6 +32,9 @@ var managedPolicies = sync.OnceValue(func() map[string][]managedStatement {
 	return all
 })
 
+// ManagedName is what statements of one of AWS's own policies call their policy.
+func ManagedName(name string) string { return "AWS's policy " + name }
+
 // managed returns the statements of one of AWS's own policies.
 func managed(name string, pos template.Pos) ([]*Statement, bool) {
 	all, ok := managedPolicies()[name]
@@ -40,7 +43,7 @@ func managed(name string, pos template.Pos) ([]*Statement, bool) {
 	}
 	var out []*Statement
 	for _, x := range all {
-		s := &Statement{Allow: x.Effect == "Allow", Policy: "AWS's policy " + name, Resources: x.Resource, Pos: pos}
+		s := &Statement{Allow: x.Effect == "Allow", Policy: ManagedName(name), Resources: x.Resource, Pos: pos}
 		for _, a := range x.Action {
 			s.Actions = append(s.Actions, lower(a))
 		}

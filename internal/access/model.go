@@ -13,7 +13,9 @@ type Model struct {
 	Principals []*Principal // roles, then users, then groups, in the files' order
 
 	byKey  map[string]*Principal
+	limits []*Statement // denying ones of the organization's policies
 	climbs map[*Principal][]Edge
+	arns   map[*template.Resource]string
 }
 
 // A Principal is a role, a user or a group that the templates make. A group stands
@@ -33,7 +35,7 @@ type Principal struct {
 
 // Build reads the identities of a world.
 func Build(w *template.World) *Model {
-	m := &Model{World: w, byKey: map[string]*Principal{}}
+	m := &Model{World: w, byKey: map[string]*Principal{}, arns: map[*template.Resource]string{}}
 	policies := map[string]*template.Resource{}
 	for _, r := range w.OfType("AWS::IAM::ManagedPolicy") {
 		policies[r.Key()] = r
@@ -68,8 +70,28 @@ func Build(w *template.World) *Model {
 			}
 		}
 	}
+	m.readLimits()
 	return m
 }
+
+// readLimits finds what an organization's policies refuse (AWS::Organizations::Policy):
+// service control policies and resource control policies.
+func (m *Model) readLimits() {
+	for _, r := range m.World.OfType("AWS::Organizations::Policy") {
+		kind := r.Get("Type")
+		if !kind.Is("SERVICE_CONTROL_POLICY") && !kind.Is("RESOURCE_CONTROL_POLICY") || r.Get("TargetIds").Absent() {
+			continue
+		}
+		for _, s := range m.statements(r.Get("Content"), "the organization's policy "+r.ID, r.Pos) {
+			if !s.Allow && s.Unsure == "" {
+				m.limits = append(m.limits, s)
+			}
+		}
+	}
+}
+
+// Principal returns the role, user or group of a resource's key, or nil.
+func (m *Model) Principal(key string) *Principal { return m.byKey[key] }
 
 // byName finds a role or user by a reference or by the name it was given.
 func (m *Model) byName(v *template.Value) *Principal {
@@ -197,6 +219,15 @@ func (m *Model) region(r *template.Resource) string { return m.World.Region(r.St
 
 // ARN is the full name of a resource.
 func (m *Model) ARN(r *template.Resource) string {
+	s, ok := m.arns[r]
+	if !ok {
+		s = m.newARN(r)
+		m.arns[r] = s
+	}
+	return s
+}
+
+func (m *Model) newARN(r *template.Resource) string {
 	switch n := names[r.Type]; {
 	case n.arn != "":
 		return m.Text(template.Token(r.Key(), "Arn"))

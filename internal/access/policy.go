@@ -5,7 +5,6 @@
 package access
 
 import (
-	"encoding/json"
 	"strings"
 
 	"github.com/ringwall/ringwall/internal/template"
@@ -25,6 +24,8 @@ type Statement struct {
 	Conditions   []Condition
 	Pos          template.Pos
 	Unsure       string // not empty: a part of it is not known
+
+	said string // what String returned
 }
 
 // Who is one entry of a Principal element.
@@ -50,56 +51,49 @@ func (m *Model) statements(doc *template.Value, policy string, pos template.Pos)
 	if doc.Absent() {
 		return nil
 	}
-	if s, ok := doc.Literal(); ok && strings.HasPrefix(strings.TrimSpace(s), "{") {
-		// A document may be a JSON text.
-		return m.textStatements(s, policy, doc.Place(pos))
+	unsure := func(v *template.Value, why string) []*Statement {
+		return []*Statement{{Allow: true, Policy: policy, Pos: v.Place(pos), Unsure: why}}
 	}
-	if doc.Unknown() {
-		return []*Statement{{Allow: true, Policy: policy, Pos: doc.Place(pos), Unsure: doc.Why()}}
+	read := Document(doc)
+	switch {
+	case read == nil && doc.Unknown():
+		return unsure(doc, doc.Why())
+	case read == nil && doc.Shape == template.List:
+		return unsure(doc, "the policy is a list")
+	case read == nil:
+		return unsure(doc, "the policy's text is no JSON")
+	case read.Unknown():
+		return unsure(doc, read.Why())
 	}
 	var out []*Statement
-	for _, v := range doc.Get("Statement").List() {
-		if v.Unknown() {
-			out = append(out, &Statement{Allow: true, Policy: policy, Pos: v.Place(pos), Unsure: v.Why()})
-			continue
-		}
-		s := &Statement{Allow: v.Get("Effect").Is("Allow"), Sid: v.Get("Sid").String(), Policy: policy, Pos: v.Place(pos)}
-		if e := v.Get("Effect"); e.Unknown() {
-			s.Unsure = e.Why()
-		}
-		s.Actions, s.NotActions = m.texts(v.Get("Action"), true), m.texts(v.Get("NotAction"), true)
-		s.Resources, s.NotResources = m.texts(v.Get("Resource"), false), m.texts(v.Get("NotResource"), false)
-		s.Who, s.NotWho = m.who(v.Get("Principal")), m.who(v.Get("NotPrincipal"))
-		if c := v.Get("Condition"); c.Unknown() {
-			s.Unsure = c.Why()
-		} else if c != nil {
-			for _, op := range c.Fields {
-				for _, k := range op.Value.Fields {
-					s.Conditions = append(s.Conditions, newCondition(op.Name, k.Name, m.texts(k.Value, false)))
-				}
-			}
-		}
-		out = append(out, s)
+	for _, v := range read.Get("Statement").List() {
+		out = append(out, m.Statement(v, policy, pos))
 	}
 	return out
 }
 
-func (m *Model) textStatements(s, policy string, pos template.Pos) []*Statement {
-	var raw any
-	if err := json.Unmarshal([]byte(template.Replace(s, func(byte, string) string { return "?" })), &raw); err != nil {
-		return []*Statement{{Allow: true, Policy: policy, Pos: pos, Unsure: "the policy's text is no JSON: " + err.Error()}}
+// Statement reads one statement of a policy; pos is its place where it has none.
+func (m *Model) Statement(v *template.Value, policy string, pos template.Pos) *Statement {
+	if v.Unknown() {
+		return &Statement{Allow: true, Policy: policy, Pos: v.Place(pos), Unsure: v.Why()}
 	}
-	// The text is small and rare: it goes through the reader of templates.
-	set, err := template.New([]template.File{{Name: "policy.json", Text: []byte(`{"Resources":{"P":{"Type":"Text","Properties":{"D":` + s + `}}}}`)}})
-	if err != nil {
-		return []*Statement{{Allow: true, Policy: policy, Pos: pos, Unsure: "the policy's text cannot be read: " + err.Error()}}
+	s := &Statement{Allow: v.Get("Effect").Is("Allow"), Sid: v.Get("Sid").String(), Policy: policy, Pos: v.Place(pos)}
+	if e := v.Get("Effect"); e.Unknown() {
+		s.Unsure = e.Why()
 	}
-	ws, _ := set.Worlds()
-	out := m.statements(ws[0].Resources[0].Get("D"), policy, pos)
-	for _, st := range out {
-		st.Pos = pos
+	s.Actions, s.NotActions = m.texts(v.Get("Action"), true), m.texts(v.Get("NotAction"), true)
+	s.Resources, s.NotResources = m.texts(v.Get("Resource"), false), m.texts(v.Get("NotResource"), false)
+	s.Who, s.NotWho = m.who(v.Get("Principal")), m.who(v.Get("NotPrincipal"))
+	if c := v.Get("Condition"); c.Unknown() {
+		s.Unsure = c.Why()
+	} else if c != nil {
+		for _, op := range c.Fields {
+			for _, k := range op.Value.Fields {
+				s.Conditions = append(s.Conditions, newCondition(op.Name, k.Name, m.texts(k.Value, false)))
+			}
+		}
 	}
-	return out
+	return s
 }
 
 // texts are the items of a list, with names of resources in their full form.
@@ -149,6 +143,13 @@ func newCondition(op, key string, values []string) Condition {
 
 // String names a statement for people.
 func (s *Statement) String() string {
+	if s.said == "" {
+		s.said = s.say()
+	}
+	return s.said
+}
+
+func (s *Statement) say() string {
 	effect := "denies"
 	if s.Allow {
 		effect = "allows"
