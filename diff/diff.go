@@ -80,8 +80,8 @@ func Compare(before, after *template.Set) *Report {
 	c.replacements()
 	c.access()
 	c.reach()
-	c.internet(c.worlds[0], c.worlds[1])
-	c.settings()
+	c.paths()
+	c.guarding()
 	c.services()
 	slices.SortStableFunc(c.changes, func(a, b Change) int {
 		return cmp.Or(-cmp.Compare(a.Level, b.Level), cmp.Compare(order(a.Rule), order(b.Rule)),
@@ -93,29 +93,27 @@ func Compare(before, after *template.Set) *Report {
 // A comparison is Compare at work.
 type comparison struct {
 	before, after map[string]*template.Resource // by stack/ID
-	worlds        [2]*template.World            // with the parameters' default values
+	worlds        [2]*template.World            // with all of these; nil: nothing
 	impacts       map[string]Impact
 	because       map[string][]string // of a replacement: the properties
 	covered       map[[2]string]bool  // resource and property: their change is written down by a rule of its own
+	neighbours    []neighbour
 	changes       []Change
 }
 
 // resources are all that any decision of the parameters makes, each as the first
-// world that has it says: the one with the default values, which is returned too.
+// world that has it says: the one with the default values.
 func resources(s *template.Set) (map[string]*template.Resource, *template.World) {
 	out := map[string]*template.Resource{}
 	if s == nil {
 		return out, nil
 	}
 	worlds, _ := s.Worlds()
-	for _, w := range worlds {
-		for _, r := range w.Resources {
-			if out[r.Key()] == nil {
-				out[r.Key()] = r
-			}
-		}
+	w := template.Union(worlds)
+	for _, r := range w.Resources {
+		out[r.Key()] = r
 	}
-	return out, worlds[0]
+	return out, w
 }
 
 // keys are the resources of both sides, sorted.

@@ -1,0 +1,31 @@
+package diff
+
+// guards are resources that only exist to guard: without one there is less.
+var guards = map[string][2]string{
+	"AWS::EC2::FlowLog":                           {"logging", "the flow log"},
+	"AWS::CloudTrail::Trail":                      {"logging", "the trail"},
+	"AWS::WAFv2::LoggingConfiguration":            {"logging", "the WAF's log"},
+	"AWS::Logs::LogGroup":                         {"logging", "the log group"},
+	"AWS::Logs::MetricFilter":                     {"logging", "the metric filter"},
+	"AWS::Logs::Delivery":                         {"logging", "the delivery of logs"},
+	"AWS::CloudWatch::Alarm":                      {"logging", "the alarm"},
+	"AWS::SNS::Subscription":                      {"logging", "the subscription to alarms"},
+	"AWS::Config::ConfigurationRecorder":          {"logging", "the recorder"},
+	"AWS::GuardDuty::Detector":                    {"logging", "the detector"},
+	"AWS::SecurityHub::Hub":                       {"logging", "the hub"},
+	"AWS::AccessAnalyzer::Analyzer":               {"logging", "the access analyzer"},
+	"AWS::Route53::HealthCheck":                   {"logging", "the health check"},
+	"AWS::Events::Rule":                           {"logging", "the rule for events"},
+	"AWS::WAFv2::WebACL":                          {"reach", "the web ACL"},
+	"AWS::WAFv2::WebACLAssociation":               {"reach", "the web ACL's association"},
+	"AWS::CloudFront::Function":                   {"reach", "the edge's function"},
+	"AWS::EC2::SubnetNetworkAclAssociation":       {"reach", "the subnet's network ACL"},
+	"AWS::S3::AccountPublicAccessBlock":           {"reach", "the account's block of public buckets"},
+	"AWS::Backup::BackupPlan":                     {"data", "the backup plan"},
+	"AWS::Backup::BackupSelection":                {"data", "the selection of what is backed up"},
+	"AWS::Backup::RestoreTestingPlan":             {"data", "the plan of restore tests"},
+	"AWS::Backup::RestoreTestingSelection":        {"data", "the selection of what is restored in tests"},
+	"AWS::SecretsManager::RotationSchedule":       {"access", "the rotation of the secret"},
+	"AWS::CloudFront::OriginAccessControl":        {"access", "the origin's access control"},
+	"AWS::SecretsManager::SecretTargetAttachment": {"data", "the secret's attachment"},
+}
