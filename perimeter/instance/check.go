@@ -243,6 +243,9 @@ func checkEgress(p *perimeter.Pass) error {
 const https = 443
 
 func judgeEgress(p *perimeter.Pass, n *reach.Node, g *reach.Group) {
+	if g.Unsure != "" {
+		p.Unknown(n.Res, n.Res.Pos, "what security group %s of %s lets out is not known: %s", g.Name, n, g.Unsure)
+	}
 	for _, r := range g.Out {
 		switch {
 		case r.Default:
@@ -293,12 +296,35 @@ func judgeEndpoint(p *perimeter.Pass, e *template.Resource) {
 		p.Broken(e, e.Pos, "endpoint %s has no policy, so it passes every request of anybody to any account", e.ID)
 		return
 	}
-	for _, s := range p.Access.Policy(doc, "the policy of endpoint "+e.ID, e.Pos) {
+	statements := p.Access.Policy(doc, "the policy of endpoint "+e.ID, e.Pos)
+	for _, s := range statements {
 		switch {
 		case s.Unsure != "":
 			p.Unknown(e, s.Pos, "what endpoint %s passes is not known: %s", e.ID, s.Unsure)
-		case s.Allow && slices.Contains(s.Actions, "*") && slices.Contains(s.Resources, "*") && len(s.Conditions) == 0:
-			p.Broken(e, s.Pos, "endpoint %s passes every action on everything", e.ID)
+		case s.Allow && everyAction(s.Actions) && slices.ContainsFunc(s.Resources, anybodys) && len(s.Conditions) == 0 && !refusesOthers(statements):
+			p.Broken(e, s.Pos, "endpoint %s passes every action on everything, in any account", e.ID)
 		}
 	}
+}
+
+// everyAction says whether all that a service does is among the actions.
+func everyAction(actions []string) bool {
+	return slices.ContainsFunc(actions, func(a string) bool { return a == "*" || strings.HasSuffix(a, ":*") })
+}
+
+// anybodys says whether a pattern is about a whole service, whoever's it is: * in the
+// place of a name, and no account before it.
+func anybodys(resource string) bool {
+	parts := strings.SplitN(resource, ":", 6)
+	return resource == "*" || len(parts) == 6 && strings.Trim(parts[5], "*/") == "" && strings.Trim(parts[4], "*") == ""
+}
+
+// refusesOthers says whether a policy refuses everything under some condition, as one
+// does that is for an account's or an organization's own things only.
+func refusesOthers(statements []*access.Statement) bool {
+	return slices.ContainsFunc(statements, func(s *access.Statement) bool {
+		return !s.Allow && slices.Contains(s.Actions, "*") && slices.Contains(s.Resources, "*") && slices.ContainsFunc(s.Conditions, func(c access.Condition) bool {
+			return strings.HasPrefix(c.Key, "aws:resource") || strings.HasPrefix(c.Key, "aws:principal")
+		})
+	})
 }
