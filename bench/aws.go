@@ -9,8 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ringwall/ringwall/internal/awstools"
@@ -190,7 +193,8 @@ func (s *settings) manySites(ctx context.Context, dir string, n int) (spentOn, e
 	return timed(exec.CommandContext(ctx, s.self, "@sites", conf))
 }
 
-// runSites synthesizes and checks every site of a configuration.
+// runSites synthesizes and checks every site of a configuration, one per processor at
+// a time.
 func runSites() error {
 	if len(os.Args) != 3 {
 		return errors.New("got no configuration")
@@ -204,30 +208,48 @@ func runSites() error {
 		return err
 	}
 	jobs = verify.Checking(jobs)
-	for _, site := range sites {
-		p, err := plan.Load(plan.Options{File: os.Args[2], Site: site})
-		if err != nil {
-			return err
-		}
-		stacks, _, err := synth.Build(p)
-		if err != nil {
-			return err
-		}
-		templates, err := stacks.Templates()
-		if err != nil {
-			return err
-		}
-		var files []template.File
-		for _, t := range templates {
-			files = append(files, template.File{Name: t.Name + ".json", Text: t.JSON()})
-		}
-		set, err := template.New(files)
-		if err != nil {
-			return err
-		}
-		if _, results, _ := verify.Check(p, set, jobs); len(results) == 0 {
-			return fmt.Errorf("checking %s: nothing was judged", site)
-		}
+	debug.SetGCPercent(400) // as the commands do
+	errs := make([]error, len(sites))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := range next {
+				errs[i] = runSite(os.Args[2], sites[i], jobs)
+			}
+		})
+	}
+	for i := range sites {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func runSite(file, site string, jobs []verify.Job) error {
+	p, err := plan.Load(plan.Options{File: file, Site: site})
+	if err != nil {
+		return err
+	}
+	stacks, _, err := synth.Build(p)
+	if err != nil {
+		return err
+	}
+	templates, err := stacks.Templates()
+	if err != nil {
+		return err
+	}
+	var files []template.File
+	for _, t := range templates {
+		files = append(files, template.File{Name: t.Name + ".json", Text: t.JSON()})
+	}
+	set, err := template.New(files)
+	if err != nil {
+		return err
+	}
+	if _, results, _ := verify.Check(p, set, jobs); len(results) == 0 {
+		return fmt.Errorf("checking %s: nothing was judged", site)
 	}
 	return nil
 }

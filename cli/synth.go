@@ -1,18 +1,17 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ringwall/ringwall/internal/cfn"
-	"github.com/ringwall/ringwall/internal/durable"
 	"github.com/ringwall/ringwall/plan"
 	"github.com/ringwall/ringwall/synth"
 )
@@ -77,22 +76,16 @@ func writeTemplates(dir, form string, p *plan.Plan, templates []*cfn.Template) (
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("making the directory of the templates: %w", err)
 	}
-	// Each file waits for the disk, so all of them wait together.
-	names, errs := make([]string, len(templates)), make([]error, len(templates))
-	var wg sync.WaitGroup
+	names := make([]string, len(templates))
 	for i, t := range templates {
 		names[i] = filepath.Join(dir, t.Name+"."+form)
-		wg.Go(func() {
-			data := t.JSON()
-			if form == "yaml" {
-				data = t.YAML()
-			}
-			errs[i] = durable.WriteFile(names[i], data, 0o644)
-		})
-	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+		data := t.JSON()
+		if form == "yaml" {
+			data = t.YAML()
+		}
+		if err := replaceFile(names[i], data); err != nil {
+			return nil, fmt.Errorf("writing a template: %w", err)
+		}
 	}
 	for _, role := range plan.StackRoles {
 		for _, ext := range []string{"json", "yaml"} {
@@ -106,4 +99,22 @@ func writeTemplates(dir, form string, p *plan.Plan, templates []*cfn.Template) (
 		}
 	}
 	return names, nil
+}
+
+// replaceFile gives a file its new content whole, or leaves it. It does not wait for
+// the disk: a template can be made again at any time.
+func replaceFile(name string, data []byte) error {
+	if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, data) {
+		return nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
 }

@@ -28,7 +28,9 @@ type Pass struct {
 
 // NewPass reads one world's network and identities. The plan may be nil.
 func NewPass(p *plan.Plan, w *template.World) *Pass {
-	return &Pass{Plan: p, World: w, Reach: reach.Build(w), Access: access.Build(w)}
+	pass := &Pass{Plan: p, World: w, Reach: reach.Build(w), Access: access.Build(w)}
+	pass.Tiers() // once for all controls
+	return pass
 }
 
 // A Finding is one place of a template that breaks a promise, or that cannot be

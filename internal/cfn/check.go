@@ -26,6 +26,7 @@ type checker struct {
 	path                          []string            // within it
 	edges                         map[string][]string // resource → those it refers to
 	from                          string
+	size                          int // bytes of the template
 }
 
 func (c *checker) errorf(format string, args ...any) {
@@ -84,7 +85,7 @@ func (c *checker) run(body object) {
 		got, most int
 	}{
 		{"resources", len(c.resources), maxResources}, {"parameters", len(c.params), maxParameters},
-		{"outputs", len(outs), maxOutputs}, {"bytes", len((&Template{body: body}).CompactJSON()), maxBody},
+		{"outputs", len(outs), maxOutputs}, {"bytes", c.size, maxBody},
 	} {
 		if l.got > l.most {
 			c.errorf("got %d %s, want at most %d", l.got, l.what, l.most)

@@ -48,6 +48,7 @@ type Stacks struct {
 	errs      []error
 	wall      string
 	templates []*Template
+	scratch   []byte // of the template that is being built
 	done      bool
 }
 

@@ -18,7 +18,8 @@ type Template struct {
 	Lookups map[string]string // parameter → how to find its value in the account
 	Needs   []string          // names of stacks that are deployed before it
 
-	body object
+	body    object
+	compact int // bytes of CompactJSON
 }
 
 // build writes a stack out and checks it.
@@ -73,7 +74,9 @@ func (s *Stacks) build(st *Stack) *Template {
 	add("Conditions", conditions)
 	add("Resources", resources)
 	add("Outputs", outputs)
-	(&checker{stack: st, params: params, conditions: conditions, resources: resources}).run(t.body)
+	s.scratch = appendJSON(s.scratch[:0], t.body, "")
+	t.compact = len(s.scratch)
+	(&checker{stack: st, params: params, conditions: conditions, resources: resources, size: t.compact}).run(t.body)
 	return t
 }
 
@@ -127,11 +130,11 @@ func (p *parameter) tree() object {
 
 // JSON is the template, indented, with a newline at its end.
 func (t *Template) JSON() []byte {
-	return append(appendJSON(nil, t.body, "\n"), '\n')
+	return append(appendJSON(make([]byte, 0, 2*t.compact), t.body, "\n"), '\n')
 }
 
 // CompactJSON is the template without a needless byte, for a service that limits its size.
-func (t *Template) CompactJSON() []byte { return appendJSON(nil, t.body, "") }
+func (t *Template) CompactJSON() []byte { return appendJSON(make([]byte, 0, t.compact), t.body, "") }
 
 // appendJSON writes a tree; nl is a newline with the present indent, or empty for
 // the compact form.

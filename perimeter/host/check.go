@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/internal/reach"
 	"github.com/ringwall/ringwall/internal/template"
 	"github.com/ringwall/ringwall/perimeter"
@@ -41,10 +42,10 @@ func checkProfiles(p *perimeter.Pass) error {
 }
 
 var (
-	piped   = regexp.MustCompile(`(?:curl|wget)\b[^\n|;&]*\|\s*(?:sudo\s+(?:-\S+\s+)*)?(?:ba|z|da)?sh\b`)
-	plain   = regexp.MustCompile(`(?:curl|wget)\b[^\n|;&]*\bhttp://[^\s'"]+`)
-	itself  = regexp.MustCompile(`http://(127\.|localhost\b|\[::1\]|169\.254\.)`) // nobody is on that way
-	ignores = regexp.MustCompile(`(?:curl\b[^\n|;&]*\s(?:-k|--insecure)\b|wget\b[^\n|;&]*--no-check-certificate)`)
+	piped   = lazy.Regexp(`(?:curl|wget)\b[^\n|;&]*\|\s*(?:sudo\s+(?:-\S+\s+)*)?(?:ba|z|da)?sh\b`)
+	plain   = lazy.Regexp(`(?:curl|wget)\b[^\n|;&]*\bhttp://[^\s'"]+`)
+	itself  = lazy.Regexp(`http://(127\.|localhost\b|\[::1\]|169\.254\.)`) // nobody is on that way
+	ignores = lazy.Regexp(`(?:curl\b[^\n|;&]*\s(?:-k|--insecure)\b|wget\b[^\n|;&]*--no-check-certificate)`)
 )
 
 func checkStart(p *perimeter.Pass) error {
@@ -77,19 +78,39 @@ func judgeScript(p *perimeter.Pass, r *template.Resource, v *template.Value) {
 		p.Unknown(r, v.Place(r.Pos), "what %s runs at its first start is not known: %s", r.ID, v.Why())
 		return
 	}
+	text = downloads(text)
 	for _, x := range []struct {
 		form  *regexp.Regexp
 		words string
 	}{
-		{piped, "%s runs what it fetches, unread: %s"},
-		{plain, "%s fetches over plain HTTP, which anybody on the way can change: %s"},
-		{ignores, "%s does not ask who answers: %s"},
+		{piped(), "%s runs what it fetches, unread: %s"},
+		{plain(), "%s fetches over plain HTTP, which anybody on the way can change: %s"},
+		{ignores(), "%s does not ask who answers: %s"},
 	} {
 		for _, m := range x.form.FindAllString(text, -1) {
-			if x.form == plain && itself.MatchString(m) {
+			if x.form == plain() && itself().MatchString(m) {
 				continue
 			}
 			p.Broken(r, v.Place(r.Pos), x.words, r.ID, template.Show(strings.TrimSpace(m)))
 		}
 	}
+}
+
+// downloads are the lines of a script that fetch something, each with those behind it
+// that a pipe may lead to. Scripts are long, and the patterns are slow.
+func downloads(text string) string {
+	var b strings.Builder
+	left := 0
+	for line := range strings.Lines(text) {
+		switch {
+		case strings.Contains(line, "curl"), strings.Contains(line, "wget"):
+			left = 3
+		case left > 0 && strings.TrimSpace(line) != "":
+			left--
+		}
+		if left > 0 {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }

@@ -171,8 +171,38 @@ var everywhere = []struct{ action, resource string }{
 	{"securityhub:DisableSecurityHub", "*"},
 }
 
+// A target is what evidence is kept in or by, and what may be done to it.
+type target struct {
+	res     *template.Resource
+	arn     string
+	policy  []*access.Statement
+	actions []string
+}
+
+func targets(p *perimeter.Pass) []target {
+	var out []target
+	for _, t := range tamper {
+		for _, r := range p.World.OfType(t.typ) {
+			x := target{res: r, arn: p.Access.ARN(r), actions: t.actions}
+			if t.typ == "AWS::Logs::LogGroup" && t.objects != "" {
+				x.arn = strings.TrimSuffix(x.arn, "*") + t.objects
+			}
+			if t.typ == "AWS::KMS::Key" {
+				x.policy = p.Access.Policy(r.Get("KeyPolicy"), "the policy of key "+r.ID, r.Pos)
+			}
+			out = append(out, x)
+		}
+	}
+	for _, b := range logBuckets(p) {
+		policy, arn := bucketStatements(p, b), p.Access.ARN(b)
+		out = append(out, target{b, arn + "/any", policy, []string{"s3:DeleteObject", "s3:DeleteObjectVersion"}},
+			target{b, arn, policy, []string{"s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutLifecycleConfiguration", "s3:DeleteBucket", "s3:PutBucketVersioning"}})
+	}
+	return out
+}
+
 func judgeTamper(p *perimeter.Pass) {
-	logs := logBuckets(p)
+	all := targets(p)
 	for _, who := range p.Access.Principals {
 		if !who.Usable() {
 			continue
@@ -181,28 +211,9 @@ func judgeTamper(p *perimeter.Pass) {
 		for _, x := range everywhere {
 			judgeMay(p, who, x.action, x.resource, nil, nil)
 		}
-		for _, t := range tamper {
-			for _, r := range p.World.OfType(t.typ) {
-				arn := p.Access.ARN(r)
-				if t.typ == "AWS::Logs::LogGroup" && t.objects != "" {
-					arn = strings.TrimSuffix(arn, "*") + t.objects
-				}
-				var policy []*access.Statement
-				if t.typ == "AWS::KMS::Key" {
-					policy = p.Access.Policy(r.Get("KeyPolicy"), "the policy of key "+r.ID, r.Pos)
-				}
-				for _, a := range t.actions {
-					judgeMay(p, who, a, arn, r, policy)
-				}
-			}
-		}
-		for _, b := range logs {
-			policy := bucketStatements(p, b)
-			for _, a := range []string{"s3:DeleteObject", "s3:DeleteObjectVersion"} {
-				judgeMay(p, who, a, p.Access.ARN(b)+"/any", b, policy)
-			}
-			for _, a := range []string{"s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutLifecycleConfiguration", "s3:DeleteBucket", "s3:PutBucketVersioning"} {
-				judgeMay(p, who, a, p.Access.ARN(b), b, policy)
+		for _, t := range all {
+			for _, a := range t.actions {
+				judgeMay(p, who, a, t.arn, t.res, t.policy)
 			}
 		}
 	}

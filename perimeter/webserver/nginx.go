@@ -84,9 +84,12 @@ func (g *nginx) line(format string, args ...any) {
 		g.in--
 	}
 	if s != "" {
-		g.b.WriteString(strings.Repeat("    ", g.in))
+		for range g.in {
+			g.b.WriteString("    ")
+		}
 	}
-	g.b.WriteString(s + "\n")
+	g.b.WriteString(s)
+	g.b.WriteByte('\n')
 	if strings.HasSuffix(s, "{") {
 		g.in++
 	}
@@ -141,6 +144,7 @@ func (g *nginx) pages() []nginxPage {
 }
 
 func (g *nginx) write() string {
+	g.b.Grow(64 << 10)
 	g.line("# The web server of tier %s of %s. Made by ringwall synth; changes here are lost.", g.tier, g.p.Site())
 	g.line("user %s;", g.o.User)
 	g.line("worker_processes auto;")

@@ -56,10 +56,8 @@ const (
 var folders = sync.OnceValue(func() map[rune][]rune {
 	m := map[rune][]rune{}
 	for _, c := range unicode.CaseRanges {
-		for r := rune(c.Lo); r <= rune(c.Hi); r++ {
-			s := fold(string(r))
-			to, n := utf8.DecodeRuneInString(s)
-			if n == len(s) && to != r && (r >= utf8.RuneSelf) {
+		for r := max(rune(c.Lo), utf8.RuneSelf); r <= rune(c.Hi); r++ {
+			if to := unicode.ToLower(unicode.ToUpper(r)); to != r {
 				m[to] = append(m[to], r)
 			}
 		}
@@ -133,7 +131,22 @@ func rxLoose(s string) string {
 	return b.String()
 }
 
+// looseASCII are the letters of which nearly all routes are made.
+var looseASCII = sync.OnceValue(func() (out [utf8.RuneSelf]string) {
+	for r := range out {
+		out[r] = newLooseRune(rune(r))
+	}
+	return out
+})
+
 func rxLooseRune(r rune) string {
+	if r < utf8.RuneSelf {
+		return looseASCII()[r]
+	}
+	return newLooseRune(r)
+}
+
+func newLooseRune(r rune) string {
 	if r == '.' {
 		return rxDot
 	}
