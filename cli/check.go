@@ -73,7 +73,7 @@ read, 3 one is broken.`,
 			}
 			var more []string
 			results, more = verify.Accept(results, suppressions, time.Now())
-			head.Notes = append(append(notes, more...), undecided(benchmark))
+			head.Notes = append(append(notes, more...), undecided(benchmark), beyond)
 			head.Millis = time.Since(head.Started).Milliseconds()
 			r := report.Build(head, all.Perimeters, jobs, results)
 			for i := range r.Controls {
@@ -185,6 +185,9 @@ func undecided(version string) string {
 	}
 	return fmt.Sprintf("CIS AWS Foundations %s: only a live account can answer %s, and only a person %s (ringwall explain cis)", version, strings.Join(account, " "), strings.Join(person, " "))
 }
+
+// beyond is what bounds rights and is in no template, or in no template alone.
+const beyond = "rights: what an organization's policies (SCP, RCP) refuse is unknown where these templates have them, and not counted where they do not; nor are session policies. All of these only take rights away"
 
 func isSite(name string) bool {
 	sites, err := plan.Sites(file)
