@@ -54,7 +54,7 @@ type source struct {
 type program struct {
 	covers  ruleSet
 	classes [][]uint16 // by source and key id: which class values are of
-	code    []class
+	code    []*class
 	all     *lazySet // the patterns of all nodes
 	allBits []int32  // of each pattern in all, its rule's bit
 	widest  int      // words of the widest set of patterns
@@ -62,7 +62,13 @@ type program struct {
 }
 
 // A class is what is done with the values of a source that the same rules read.
-type class struct{ nodes []node }
+type class struct {
+	nodes    []node
+	acts     transform.Class // what any of the transformations looks for
+	all      *lazySet        // the program's
+	patterns int             // in all
+	plans    plans
+}
 
 // A node is one prefix of transformation chains. Its patterns have a set of their
 // own, and are in the program's set of all, which is read once for a text that
@@ -423,7 +429,7 @@ func (b *batch) classify(p *program, flat []*trie, place []int) {
 			sig := fmt.Sprintf("%x", is)
 			i, ok := known[sig]
 			if !ok {
-				c := b.class(is, flat, place, len(p.allBits))
+				c := b.class(is, flat, place, p)
 				i = uint16(len(p.code))
 				known[sig] = i
 				p.code = append(p.code, c)
@@ -436,14 +442,14 @@ func (b *batch) classify(p *program, flat []*trie, place []int) {
 }
 
 // class makes what is done with values that some rules read.
-func (b *batch) class(readers ruleSet, flat []*trie, place []int, all int) class {
+func (b *batch) class(readers ruleSet, flat []*trie, place []int, p *program) *class {
 	own := make([]node, len(flat))
 	need := make([]bool, len(flat))
 	for i, t := range flat {
 		n := &own[i]
 		n.step = t.step
 		k := 0
-		mask, mine := dfa.NewBitset(len(t.order)), dfa.NewBitset(all)
+		mask, mine := dfa.NewBitset(len(t.order)), dfa.NewBitset(len(p.allBits))
 		for _, r := range t.rules {
 			is := k < len(t.order) && t.order[k] == r
 			if readers.has(r.bit) {
@@ -471,7 +477,7 @@ func (b *batch) class(readers ruleSet, flat []*trie, place []int, all int) class
 			need[flat[i].parent.place] = true
 		}
 	}
-	var c class
+	c := &class{all: p.all, patterns: len(p.allBits)}
 	at := make([]int, len(flat))
 	for i, t := range flat {
 		if !need[i] {
@@ -484,6 +490,11 @@ func (b *batch) class(readers ruleSet, flat []*trie, place []int, all int) class
 		}
 		at[i] = len(c.nodes)
 		c.nodes = append(c.nodes, n)
+		if n.step != nil {
+			c.acts |= n.step.Acts
+		}
 	}
+	c.plans.table.Store(&[]*plan{nil, nil, nil, nil})
+	c.plans.full = c.plan(c.acts, anyBytes)
 	return c
 }

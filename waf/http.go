@@ -75,25 +75,35 @@ func (tx *Transaction) ProcessRequest(r *http.Request) (*Interruption, error) {
 	return tx.ProcessRequestBody()
 }
 
+// A body's first buffer has room for what its length says, up to bodyRoom bytes.
+const bodyRoom = 64 << 10
+
 func (tx *Transaction) readBody(r *http.Request) (*Interruption, error) {
-	var kept bytes.Buffer
-	buf := make([]byte, 16<<10)
+	// What is kept is read by others after this transaction has ended, and so is
+	// not the transaction's own copy.
+	kept := make([]byte, 0, min(max(r.ContentLength, 0), bodyRoom)+bytes.MinRead)
 	for {
-		n, err := r.Body.Read(buf)
-		kept.Write(buf[:n])
-		it, took, werr := tx.WriteRequestBody(buf[:n])
+		if len(kept) == cap(kept) {
+			kept = append(kept, 0)[:len(kept)]
+		}
+		n, err := r.Body.Read(kept[len(kept):cap(kept)])
+		part := kept[len(kept) : len(kept)+n]
+		kept = kept[:len(kept)+n]
+		it, took, werr := tx.WriteRequestBody(part)
 		if it != nil || werr != nil {
 			return it, werr
 		}
-		if err != nil && err != io.EOF {
+		switch {
+		case err == io.EOF:
+			r.Body = &rejoined{bytes.NewReader(kept), r.Body}
+			return nil, nil
+		case err != nil:
 			return nil, err
-		}
-		if err == io.EOF || took < n {
-			break
+		case took < n:
+			r.Body = &rejoined{io.MultiReader(bytes.NewReader(kept), r.Body), r.Body}
+			return nil, nil
 		}
 	}
-	r.Body = &rejoined{io.MultiReader(&kept, r.Body), r.Body}
-	return nil, nil
 }
 
 // rejoined is a body of which a part has been read.

@@ -43,39 +43,10 @@ func makeRx(expr string) (*rx, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.least = least(re)
+	o.least = dfa.Least(re)
 	o.re = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(o.expr) })
-	o.alone = sync.OnceValue(func() *dfa.Set { return setOf([]dfa.Pattern{o.pattern()}) })
+	o.alone = sync.OnceValue(func() *dfa.Set { return setOf([]dfa.Pattern{o.pattern()}, anyBytes) })
 	return o, nil
-}
-
-// least is a lower bound of the characters of what an expression matches.
-func least(re *syntax.Regexp) int {
-	switch re.Op {
-	case syntax.OpLiteral:
-		return len(re.Rune)
-	case syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		return 1
-	case syntax.OpCapture, syntax.OpPlus:
-		return least(re.Sub[0])
-	case syntax.OpRepeat:
-		return min(re.Min, 1) * least(re.Sub[0])
-	case syntax.OpConcat:
-		n := 0
-		for _, s := range re.Sub {
-			n += least(s)
-		}
-		return n
-	case syntax.OpAlternate:
-		n := least(re.Sub[0])
-		for _, s := range re.Sub[1:] {
-			n = min(n, least(s))
-		}
-		return n
-	case syntax.OpNoMatch:
-		return 1
-	}
-	return 0
 }
 
 func (o *rx) pattern() dfa.Pattern { return dfa.Pattern{Expr: o.expr, Bytes: o.bytes} }

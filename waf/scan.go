@@ -16,10 +16,9 @@ type batchRun struct {
 	found       ruleSet
 	hits        dfa.Bitset
 	mask        dfa.Bitset
-	texts       []string // of one value, by node
+	texts       []string // of one value, by place of its plan
 	kinds       []transform.Class
-	group       []int // of each node: the first one with the same text
-	members     []int // of each first one: how many nodes with patterns have its text
+	group       []int // of each place of the plan: the first one with the same text
 }
 
 func (b *batchRun) reset() {
@@ -62,7 +61,7 @@ func (tx *Transaction) runBatch() {
 	}
 	if len(run.texts) < p.deepest {
 		run.texts, run.kinds = make([]string, p.deepest), make([]transform.Class, p.deepest)
-		run.group, run.members = make([]int, p.deepest), make([]int, p.deepest)
+		run.group = make([]int, p.deepest)
 	}
 	n := len(p.covers)
 	if cap(run.found) < n {
@@ -103,36 +102,128 @@ func (tx *Transaction) scan(b *batch, source int, key uint16, s string) {
 		}
 		return
 	}
-	p := run.program
-	c := &p.code[p.classes[source][key]]
+	c := run.program.code[run.program.classes[source][key]]
 	if len(c.nodes) == 0 {
 		return
 	}
 	tx.spend(len(s))
-	tx.transformAll(c, s)
-	for i := range c.nodes {
-		n := &c.nodes[i]
-		if run.group[i] == i && run.members[i] >= crowd {
-			if calm(run.texts[i]) {
-				tx.readAll(c, i)
-			} else {
-				run.members[i] = 0
-			}
+	kinds := transform.Scan(raw(s))
+	p := c.planOf(kinds, alphabetOf(kinds))
+	run.texts[0], run.kinds[0], run.group[0] = s, kinds, 0
+	tx.transformAll(p)
+	tx.read(p, 0)
+	tx.test(p.tests, s)
+	for i := range p.rest {
+		at := i + 1
+		if run.group[at] == at {
+			tx.read(p, at)
 		}
-		if n.set != nil && run.members[run.group[i]] < crowd {
-			tx.spend(n.set.get().Scan(raw(run.texts[i]), run.hits))
-			run.take(n.mask, n.bits)
-		}
+		n := &p.rest[i]
 		for j := range n.tests {
 			t := &n.tests[j]
-			if run.found.has(int(t.bit)) || t.new && run.group[i] == run.group[n.from] {
-				continue
-			}
-			if tx.passes(t, run.texts[i]) {
-				run.found.add(int(t.bit))
+			if !t.new || run.group[at] != run.group[n.from] {
+				tx.test(n.tests[j:j+1], run.texts[at])
 			}
 		}
 	}
+}
+
+// test runs tests on a text.
+func (tx *Transaction) test(tests []test, s string) {
+	found := tx.batch.found
+	for i := range tests {
+		if t := &tests[i]; !found.has(int(t.bit)) && tx.passes(t, s) {
+			found.add(int(t.bit))
+		}
+	}
+}
+
+// transformAll works out the texts of a plan's nodes, and which are the same.
+// Place 0 is the value itself.
+func (tx *Transaction) transformAll(p *plan) {
+	run := &tx.batch
+	for i := range p.rest {
+		n, at := &p.rest[i], i+1
+		if n.step.Acts&run.kinds[n.from] == 0 {
+			run.copyText(at, n.from)
+			continue
+		}
+		from := run.texts[n.from]
+		out := tx.step(n.step, from)
+		if same(out, from) {
+			run.copyText(at, n.from)
+			continue
+		}
+		run.texts[at], run.group[at] = out, at
+		for k := range at {
+			if run.group[k] == k && run.texts[k] == out {
+				run.group[at] = k
+				break
+			}
+		}
+		if g := run.group[at]; g != at {
+			run.kinds[at] = run.kinds[g]
+		} else {
+			run.kinds[at] = transform.Scan(raw(out))
+		}
+	}
+}
+
+func (b *batchRun) copyText(to, from int) {
+	b.texts[to], b.kinds[to], b.group[to] = b.texts[from], b.kinds[from], b.group[from]
+}
+
+// read matches the patterns of the nodes that have the text of a place, the
+// first one that has it.
+func (tx *Transaction) read(p *plan, first int) {
+	run := &tx.batch
+	s := run.texts[first]
+	mask, members := run.mask, 0
+	if first == 0 {
+		copy(mask, p.mine)
+		members = len(p.still)
+	} else {
+		clear(mask)
+	}
+	for i := max(first, 1); i <= len(p.rest); i++ {
+		if n := p.rest[i-1].node; run.group[i] == first && n.set != nil {
+			mask.Or(n.mine)
+			members++
+		}
+	}
+	if members == 0 {
+		return
+	}
+	if a := alphabetOf(run.kinds[first]); a != anyBytes || members >= crowd && calm(s) {
+		if set := run.program.all.get(a); meets(mask, set.May()) {
+			tx.spend(set.Scan(raw(s), run.hits))
+			run.take(mask, run.program.allBits)
+		}
+		return
+	}
+	clear(mask) // now the patterns that were read
+	if first == 0 {
+		for _, n := range p.still {
+			tx.readOwn(n, s)
+		}
+	}
+	for i := max(first, 1); i <= len(p.rest); i++ {
+		if n := p.rest[i-1].node; run.group[i] == first && n.set != nil {
+			tx.readOwn(n, s)
+		}
+	}
+}
+
+// readOwn matches the patterns of one node, unless nodes before it with the same
+// text have them all.
+func (tx *Transaction) readOwn(n *node, s string) {
+	run := &tx.batch
+	if n.mine.Within(run.mask) {
+		return
+	}
+	run.mask.Or(n.mine)
+	tx.spend(n.set.get(anyBytes).Scan(raw(s), run.hits))
+	run.take(n.mask, n.bits)
 }
 
 // calm says whether a text is mostly letters, digits and space. On others the set
@@ -153,63 +244,6 @@ var isMark = func() (t [256]uint8) {
 	}
 	return t
 }()
-
-// transformAll works out the text of each node, and which are the same.
-func (tx *Transaction) transformAll(c *class, s string) {
-	run := &tx.batch
-	for i := range c.nodes {
-		n := &c.nodes[i]
-		run.members[i] = 0
-		switch {
-		case n.from < 0:
-			run.texts[i], run.kinds[i], run.group[i] = s, transform.Scan(raw(s)), i
-		case n.step.Acts&run.kinds[n.from] == 0:
-			run.copyText(i, n.from)
-		default:
-			from := run.texts[n.from]
-			out := tx.step(n.step, from)
-			if same(out, from) {
-				run.copyText(i, n.from)
-				break
-			}
-			run.texts[i], run.group[i] = out, i
-			for k := range i {
-				if run.group[k] == k && run.texts[k] == out {
-					run.group[i] = k
-					break
-				}
-			}
-			if g := run.group[i]; g != i {
-				run.kinds[i] = run.kinds[g]
-			} else {
-				run.kinds[i] = transform.Scan(raw(out))
-			}
-		}
-		if n.set != nil {
-			run.members[run.group[i]]++
-		}
-	}
-}
-
-func (b *batchRun) copyText(to, from int) {
-	b.texts[to], b.kinds[to], b.group[to] = b.texts[from], b.kinds[from], b.group[from]
-}
-
-// readAll reads the text of a group of nodes once.
-func (tx *Transaction) readAll(c *class, first int) {
-	run := &tx.batch
-	clear(run.mask)
-	for i := first; i < len(c.nodes); i++ {
-		if run.group[i] == first {
-			for w, m := range c.nodes[i].mine {
-				run.mask[w] |= m
-			}
-		}
-	}
-	p := run.program
-	tx.spend(p.all.get().Scan(raw(run.texts[first]), run.hits))
-	run.take(run.mask, p.allBits)
-}
 
 // take notes the rules of the patterns that were hit and are asked for, and
 // forgets the hits.

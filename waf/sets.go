@@ -48,10 +48,11 @@ var (
 	sharedPm   cache[pm]
 )
 
-// setOf returns the set of patterns. The patterns were parsed when the rules were
-// read, so that they can be compiled.
-func setOf(patterns []dfa.Pattern) *dfa.Set {
+// setOf returns the set of patterns for texts of an alphabet. The patterns were
+// parsed when the rules were read, so that they can be compiled.
+func setOf(patterns []dfa.Pattern, a alphabet) *dfa.Set {
 	var b strings.Builder
+	b.WriteByte(byte(a))
 	for _, p := range patterns {
 		b.WriteString(p.Expr)
 		if p.Bytes {
@@ -63,21 +64,24 @@ func setOf(patterns []dfa.Pattern) *dfa.Set {
 		}
 		b.WriteString("\x00;")
 	}
-	s, err := sharedSets.get(b.String(), func() (*dfa.Set, error) { return dfa.Compile(patterns, dfa.Options{}) })
+	s, err := sharedSets.get(b.String(), func() (*dfa.Set, error) { return dfa.Compile(patterns, dfa.Options{Within: alphabets[a]}) })
 	if err != nil {
 		panic("compiling patterns that were parsed: " + err.Error())
 	}
 	return s
 }
 
-// A lazySet is a set that is made when a value first needs it.
+// A lazySet is a set for each alphabet, made when a value first needs it.
 type lazySet struct {
 	patterns []dfa.Pattern
-	once     sync.Once
-	set      *dfa.Set
+	made     [numAlphabets]struct {
+		once sync.Once
+		set  *dfa.Set
+	}
 }
 
-func (l *lazySet) get() *dfa.Set {
-	l.once.Do(func() { l.set = setOf(l.patterns) })
-	return l.set
+func (l *lazySet) get(a alphabet) *dfa.Set {
+	m := &l.made[a]
+	m.once.Do(func() { m.set = setOf(l.patterns, a) })
+	return m.set
 }

@@ -21,6 +21,16 @@ func (b Bitset) Or(c Bitset) {
 	}
 }
 
+// Within says whether all members are members of c, which is as long.
+func (b Bitset) Within(c Bitset) bool {
+	for i, w := range b {
+		if w&^c[i] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // Clear empties the set.
 func (b Bitset) Clear() { clear(b) }
 

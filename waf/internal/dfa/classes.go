@@ -21,6 +21,9 @@ func (b *builder) classify() {
 	if b.bytes {
 		limit, cuts = 255, []rune{0}
 	}
+	for i, s := range b.ranges {
+		b.ranges[i] = b.in.narrow(s)
+	}
 	all := append([]runeRanges(nil), b.ranges...)
 	if b.lookback[kindLine] == kindLine {
 		all = append(all, runeRanges{'\n', '\n'})

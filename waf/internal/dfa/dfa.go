@@ -5,6 +5,7 @@ package dfa
 
 import (
 	"fmt"
+	"math"
 	"regexp/syntax"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ type Pattern struct {
 	Bytes bool
 
 	tree *syntax.Regexp
+	in   *Alphabet // nil: texts may have all characters
 }
 
 func (p Pattern) String() string {
@@ -39,11 +41,16 @@ type Options struct {
 	// for each pattern. A text that needs more is read
 	// more slowly, with the same answer.
 	Budget int
+	// Within, if not nil, says that texts have no other characters: the set is
+	// not to be asked about others.
+	Within *Alphabet
 }
 
 // A Set is a number of patterns. It is safe for concurrent use.
 type Set struct {
 	n      int
+	least  int    // bytes of the shortest text that a pattern matches, at least
+	may    Bitset // the patterns that match some text within the alphabet
 	always []int32
 	parts  []*lazy  // each read for every text
 	split  []parted // patterns of which the first part only knows pieces
@@ -69,8 +76,8 @@ func Compile(patterns []Pattern, o Options) (*Set, error) {
 	if o.Budget == 0 {
 		o.Budget = 256<<10 + len(patterns)*96<<10
 	}
-	s := &Set{n: len(patterns)}
-	c := compiler{Set: s, next: int32(len(patterns))}
+	s := &Set{n: len(patterns), least: math.MaxInt, may: NewBitset(len(patterns))}
+	c := compiler{Set: s, next: int32(len(patterns)), in: o.Within}
 	for i, p := range patterns {
 		if err := c.sort(p, int32(i)); err != nil {
 			return nil, fmt.Errorf("compiling %v: %w", p, err)
@@ -160,6 +167,7 @@ func (s *single) size() (states, bytes int) {
 
 type compiler struct {
 	*Set
+	in    *Alphabet
 	next  int32 // number of the next piece
 	first group // words, patterns without gaps, and pieces
 	bytes group
@@ -168,19 +176,34 @@ type compiler struct {
 
 // sort finds the group of a pattern.
 func (c *compiler) sort(p Pattern, id int32) error {
+	if c.in != nil {
+		var ok bool
+		var err error
+		if p, ok, err = p.within(c.in); !ok || err != nil {
+			return err
+		}
+	}
+	c.may.Add(int(id))
 	switch {
 	case p.Bytes:
+		c.least = 0
 		c.bytes.add(p, id)
 		return nil
 	case p.Words != nil:
+		for _, w := range p.Words {
+			c.least = min(c.least, len(w))
+		}
 		c.first.add(p, id)
 		return nil
 	}
-	re, err := syntax.Parse(p.Expr, syntax.Perl)
-	if err != nil {
-		return err
+	if p.tree == nil {
+		var err error
+		if p.tree, err = p.parse(); err != nil {
+			return err
+		}
 	}
-	p.tree = trimEdges(re.Simplify())
+	c.least = min(c.least, Least(p.tree)) // no character is shorter than a byte
+	p.tree = trimEdges(p.tree.Simplify())
 	list, whole := pieces(p.tree)
 	best := 0.0
 	for _, x := range list {
@@ -200,7 +223,7 @@ func (c *compiler) sort(p Pattern, id int32) error {
 			if strength(x) < rare {
 				continue // it is in most texts
 			}
-			c.first.add(Pattern{Expr: p.Expr, tree: x}, c.next)
+			c.first.add(Pattern{Expr: p.Expr, tree: x, in: p.in}, c.next)
 			d.pieces = append(d.pieces, c.next)
 			c.next++
 		}
@@ -212,12 +235,19 @@ func (c *compiler) sort(p Pattern, id int32) error {
 // Len is the number of patterns.
 func (s *Set) Len() int { return s.n }
 
+// May holds the patterns that match some text: all of them, or those that are
+// left within an alphabet. It is not to be changed.
+func (s *Set) May() Bitset { return s.may }
+
 // Scan adds to hits, which has room for Len numbers, the patterns that match
 // somewhere in b. It returns the work that was done, in bytes read; that is the
 // same for the same text, whatever was read before.
 func (s *Set) Scan(b []byte, hits Bitset) (work int) {
 	for _, h := range s.always {
 		hits.Add(int(h))
+	}
+	if len(b) < s.least {
+		return 0
 	}
 	all := hits
 	var few [8]uint64

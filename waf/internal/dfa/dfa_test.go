@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -225,4 +226,51 @@ func FuzzAgreesWithRegexp(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Texts within an alphabet get the same answers from sets made for it, and of
+// patterns that are left out none matches.
+func TestWithinAlphabet(t *testing.T) {
+	r := seeded(t)
+	for _, chars := range []string{"abfoselctFROMxyKkz_ ", "abc\n", "A-", "fo\x00 ,K"} {
+		a := &Alphabet{}
+		for _, c := range chars {
+			a[c] = true
+		}
+		patterns := slices.Clone(hardPatterns)
+		for range 40 {
+			patterns = append(patterns, Pattern{Expr: hardExpr(r), Bytes: r.IntN(4) == 0})
+		}
+		s := compile(t, patterns, Options{Within: a})
+		want := make([]func([]byte) bool, len(patterns))
+		for i, p := range patterns {
+			want[i] = matcher(t, p)
+		}
+		for range 3000 {
+			b := make([]byte, r.IntN(12))
+			for i := range b {
+				b[i] = chars[r.IntN(len(chars))]
+			}
+			got := NewBitset(s.Len())
+			s.Scan(b, got)
+			for i, p := range patterns {
+				if w := want[i](b); w != got.Has(i) || w && !s.May().Has(i) {
+					t.Fatalf("%v on %q: got %v, may match %v; want %v", p, b, got.Has(i), s.May().Has(i), w)
+				}
+			}
+		}
+		if s.May().Count() == len(patterns) {
+			t.Errorf("%q: no pattern was left out", chars)
+		}
+	}
+}
+
+// hardExpr makes up an expression.
+func hardExpr(r *rand.Rand) string {
+	atoms := []string{"a", "b+", "[a-f]", ".", "^", "$", `\b`, `\B`, "(?:a|x)", "(?:fo|)+", "[^a]{0,30}", "(?i:k)", `\W`, "-*", ",", "_", "(?i:Select)", `\n`, "x{2,3}", "[A-Z]?", "(?:=|c)"}
+	x := []string{"", "(?sm)", "(?i)", "(?m)"}[r.IntN(4)]
+	for range 1 + r.IntN(5) {
+		x += atoms[r.IntN(len(atoms))]
+	}
+	return x
 }

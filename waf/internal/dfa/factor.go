@@ -122,6 +122,33 @@ func width(re *syntax.Regexp) int {
 	return n
 }
 
+// Least is a lower bound of the characters of what an expression matches.
+func Least(re *syntax.Regexp) int {
+	switch re.Op {
+	case syntax.OpLiteral:
+		return len(re.Rune)
+	case syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL, syntax.OpNoMatch:
+		return 1
+	case syntax.OpCapture, syntax.OpPlus:
+		return Least(re.Sub[0])
+	case syntax.OpRepeat:
+		return re.Min * Least(re.Sub[0])
+	case syntax.OpConcat:
+		n := 0
+		for _, s := range re.Sub {
+			n += Least(s)
+		}
+		return n
+	case syntax.OpAlternate:
+		n := Least(re.Sub[0])
+		for _, s := range re.Sub[1:] {
+			n = min(n, Least(s))
+		}
+		return n
+	}
+	return 0
+}
+
 // strength is about how many bits say that a text matches: 5 for a certain
 // character, 0 for any.
 func strength(re *syntax.Regexp) float64 {

@@ -65,6 +65,7 @@ type runeRanges []rune // pairs, both ends within
 
 type builder struct {
 	*prog
+	in     *Alphabet
 	ranges []runeRanges
 	known  map[string]uint32
 	key    []byte
@@ -81,7 +82,7 @@ func newProg(patterns []Pattern, ids []int32) (*prog, error) {
 	b := &builder{prog: &prog{}, known: map[string]uint32{}}
 	for i, p := range patterns {
 		if i == 0 {
-			b.bytes = p.Bytes
+			b.bytes, b.in = p.Bytes, p.in
 		}
 		if p.Bytes != b.bytes {
 			return nil, fmt.Errorf("joining %v: patterns of bytes and of characters cannot share an automaton", p)
@@ -252,12 +253,14 @@ func (b *builder) layTrie() {
 		for _, r := range slices.Sorted(mapKeys(next)) {
 			n := next[r]
 			to := lay(n.next, n.ends)
-			class := b.classOf(r)
-			edges = append(edges, trieEdge{class, to})
-			if 'a' <= r && r <= 'z' {
+			for _, c := range [2]rune{r, r - 'a' + 'A'} {
+				if c != r && (r < 'a' || r > 'z') || !b.in.has(c) {
+					continue
+				}
 				// Patterns that are not words may tell the two cases apart.
-				if upper := b.classOf(r - 'a' + 'A'); upper != class {
-					edges = append(edges, trieEdge{upper, to})
+				class := b.classOf(c)
+				if !slices.ContainsFunc(edges, func(e trieEdge) bool { return e.class == class }) {
+					edges = append(edges, trieEdge{class, to})
 				}
 			}
 		}

@@ -20,6 +20,10 @@ type Transform struct {
 	// Acts is what the transformation looks for: a text in which Scan finds
 	// none of it is left as it is, and counts as not changed.
 	Acts Class
+	// Keeps says that the result of a text in ASCII has no bytes that the text has
+	// not, but for letters in the other case, spaces in place of other marks, and
+	// slashes in place of backslashes.
+	Keeps bool
 }
 
 // Same says whether out is src itself: the same memory, not just the same text.
@@ -30,40 +34,40 @@ func Same(out, src []byte) bool {
 var byName = map[string]*Transform{}
 
 var all = []*Transform{
-	{"base64Decode", base64Decode, Always},
-	{"base64DecodeExt", base64DecodeExt, Always},
-	{"base64Encode", base64Encode, Always},
-	{"cmdLine", cmdLine, Upper | Quote | Backslash | Blank | Delimiter},
-	{"compressWhitespace", compressWhitespace, Blank | High},
-	{"cssDecode", cssDecode, Backslash},
-	{"escapeSeqDecode", escapeSeqDecode, Backslash},
-	{"hexDecode", hexDecode, Always},
-	{"hexEncode", hexEncode, Always},
-	{"htmlEntityDecode", htmlEntityDecode, Ampersand},
-	{"jsDecode", jsDecode, Backslash},
-	{"length", length, Always},
-	{"lowercase", lowercase, Upper | High},
-	{"md5", md5Sum, Always},
-	{"none", none, 0},
-	{"normalisePath", normalisePath, Slash | Dot},
-	{"normalisePathWin", normalisePathWin, Slash | Dot | Backslash | Blank | Colon},
-	{"normalizePath", normalisePath, Slash | Dot},
-	{"normalizePathWin", normalisePathWin, Slash | Dot | Backslash | Blank | Colon},
-	{"removeComments", removeComments, Slash | Comment},
-	{"removeCommentsChar", removeCommentsChar, Slash | Comment},
-	{"removeNulls", removeNulls, Null},
-	{"removeWhitespace", removeWhitespace, Blank | High},
-	{"replaceComments", replaceComments, Slash},
-	{"replaceNulls", replaceNulls, Null},
-	{"sha1", sha1Sum, Always},
-	{"trim", trim, Blank},
-	{"trimLeft", trimLeft, Blank},
-	{"trimRight", trimRight, Blank},
-	{"uppercase", uppercase, Lower | High},
-	{"urlDecode", urlDecode, Percent},
-	{"urlDecodeUni", urlDecodeUni, Percent},
-	{"urlEncode", urlEncode, Always},
-	{"utf8toUnicode", utf8ToUnicode, High},
+	{"base64Decode", base64Decode, Always, false},
+	{"base64DecodeExt", base64DecodeExt, Always, false},
+	{"base64Encode", base64Encode, Always, false},
+	{"cmdLine", cmdLine, Upper | Quote | Backslash | Blank | Delimiter, true},
+	{"compressWhitespace", compressWhitespace, Blank | High, true},
+	{"cssDecode", cssDecode, Backslash, false},
+	{"escapeSeqDecode", escapeSeqDecode, Backslash, false},
+	{"hexDecode", hexDecode, Always, false},
+	{"hexEncode", hexEncode, Always, false},
+	{"htmlEntityDecode", htmlEntityDecode, Ampersand, false},
+	{"jsDecode", jsDecode, Backslash, false},
+	{"length", length, Always, false},
+	{"lowercase", lowercase, Upper | High, true},
+	{"md5", md5Sum, Always, false},
+	{"none", none, 0, true},
+	{"normalisePath", normalisePath, Slash | Dot, true},
+	{"normalisePathWin", normalisePathWin, Slash | Dot | Backslash | Blank | Colon, true},
+	{"normalizePath", normalisePath, Slash | Dot, true},
+	{"normalizePathWin", normalisePathWin, Slash | Dot | Backslash | Blank | Colon, true},
+	{"removeComments", removeComments, Slash | Comment, false},
+	{"removeCommentsChar", removeCommentsChar, Slash | Comment, true},
+	{"removeNulls", removeNulls, Null, true},
+	{"removeWhitespace", removeWhitespace, Blank | High, true},
+	{"replaceComments", replaceComments, Slash, true},
+	{"replaceNulls", replaceNulls, Null, true},
+	{"sha1", sha1Sum, Always, false},
+	{"trim", trim, Blank, true},
+	{"trimLeft", trimLeft, Blank, true},
+	{"trimRight", trimRight, Blank, true},
+	{"uppercase", uppercase, Lower | High, true},
+	{"urlDecode", urlDecode, Percent, false},
+	{"urlDecodeUni", urlDecodeUni, Percent, false},
+	{"urlEncode", urlEncode, Always, false},
+	{"utf8toUnicode", utf8ToUnicode, High, false},
 }
 
 func init() {
@@ -97,7 +101,20 @@ const (
 	Comment                     // *, -, < and #
 	Quote                       // ", ' and ^
 	Delimiter                   // , and ;
+	Digit                       // 0 to 9
 	Always
+)
+
+// The kinds that say how plain a text is: each has fewer bytes than the one before.
+const (
+	NotWord  Class = 1 << (20 + iota) // all but letters, digits and _
+	NotPlain                          // of these, all but those of plain text
+	NotLink                           // of these, all but those of addresses of pages and forms
+)
+
+const (
+	plainMarks = " -.,"
+	linkMarks  = "/:?&=+%;~*@"
 )
 
 var classes = func() (t [256]Class) {
@@ -113,12 +130,29 @@ var classes = func() (t [256]Class) {
 			t[c] |= Upper
 		case 'a' <= c && c <= 'z':
 			t[c] |= Lower
+		case '0' <= c && c <= '9':
+			t[c] |= Digit
+		case c == '_':
 		case c >= 0x80:
-			t[c] |= High
+			t[c] |= High | NotWord | NotPlain | NotLink
+		case strings.IndexByte(plainMarks, byte(c)) >= 0:
+			t[c] |= NotWord
+		case strings.IndexByte(linkMarks, byte(c)) >= 0:
+			t[c] |= NotWord | NotPlain
+		default:
+			t[c] |= NotWord | NotPlain | NotLink
 		}
 	}
 	return t
 }()
+
+// Without says which bytes are of none of the kinds.
+func Without(kinds Class) (set [256]bool) {
+	for c := range set {
+		set[c] = classes[c]&kinds == 0
+	}
+	return set
+}
 
 // Scan says what kinds of bytes are in a text, in one reading.
 func Scan(b []byte) Class {
@@ -136,3 +170,11 @@ func Scan(b []byte) Class {
 }
 
 func none(_, src []byte) ([]byte, bool) { return src, false }
+
+// Names are the names of all transformations, as the reference manual writes them.
+func Names() (out []string) {
+	for _, t := range all {
+		out = append(out, t.Name)
+	}
+	return out
+}
