@@ -37,6 +37,7 @@ func (c *ctlRules) link(rules []*rule) {
 func (c *ctlRules) run(tx *Transaction, _ *rule) {
 	if c.target != vUnknown {
 		tx.excepts = append(tx.excepts, c)
+		tx.exceptsTX = tx.exceptsTX || c.target == vTX
 		return
 	}
 	tx.remove(c.rules)

@@ -101,7 +101,7 @@ func (tx *Transaction) run(n int) {
 		if r.bit >= 0 && !tx.candidate(r) {
 			continue
 		}
-		if r.quick != nil && len(tx.excepts) == 0 {
+		if r.quick != nil && !tx.exceptsTX {
 			if !r.quick.holds(tx) {
 				continue
 			}
@@ -155,6 +155,14 @@ func (tx *Transaction) match(r *rule, level int) bool {
 	if r.op == nil {
 		tx.hit(r, value{}, "", level)
 		found = true
+	}
+	if r.quick != nil && !tx.exceptsTX {
+		if !r.quick.holds(tx) {
+			return false
+		}
+		v := r.quick.value(tx, r.targets[0].key)
+		tx.hit(r, v, v.text, level)
+		return true
 	}
 	for i := range r.targets {
 		tx.values = tx.gather(tx.values[:0], &r.targets[i], tx.root.index)

@@ -2,7 +2,11 @@ package waf
 
 import (
 	"strconv"
+	"strings"
 )
+
+// longS is in lower case, and yet s in an expression that does not regard case.
+const longS = "ſ"
 
 // A value is one text that a rule tests, and where it is from.
 type value struct {
@@ -54,7 +58,7 @@ func (tx *Transaction) gather(out []value, t *target, index int) []value {
 	case kindStore:
 		out = tx.gatherStore(out, t)
 	}
-	if len(t.except) > 0 || len(tx.excepts) > 0 {
+	if len(t.except) > 0 || tx.excepted(t.v, index) {
 		out = tx.leaveOut(out, from, t, index)
 	}
 	if t.count {
@@ -65,7 +69,13 @@ func (tx *Transaction) gather(out []value, t *target, index int) []value {
 }
 
 func (t *target) wants(lower string) bool {
-	return t.rx == nil && (t.key == "" || t.key == lower) || t.rx != nil && t.rx.MatchString(lower)
+	switch {
+	case t.rx == nil:
+		return t.key == "" || t.key == lower
+	case t.prefix != "" && (strings.HasPrefix(lower, t.prefix) || !strings.Contains(lower, longS)):
+		return strings.HasPrefix(lower, t.prefix)
+	}
+	return t.rx.MatchString(lower)
 }
 
 func (tx *Transaction) gatherList(out []value, t *target, as varID, l keyed) []value {
@@ -182,6 +192,16 @@ func (tx *Transaction) expandOnce(m macro) string {
 	tx.current = nil
 	defer func() { tx.current = r }()
 	return tx.expand(m)
+}
+
+// excepted says whether the transaction leaves out values of a variable for a rule.
+func (tx *Transaction) excepted(v varID, index int) bool {
+	for _, c := range tx.excepts {
+		if c.target == v && c.rules.has(index) {
+			return true
+		}
+	}
+	return false
 }
 
 // leaveOut drops the values that the rule, or the transaction for this rule,

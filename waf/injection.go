@@ -1,6 +1,7 @@
 package waf
 
 import (
+	_ "embed"
 	"hash/maphash"
 	"strings"
 	"sync/atomic"
@@ -12,7 +13,7 @@ import (
 type detectSQLi struct{}
 
 func (detectSQLi) test(tx *Transaction, v string) bool {
-	if oneToken(v) {
+	if oneToken(v) || noSQL(v) {
 		return false
 	}
 	var print string
@@ -44,6 +45,107 @@ func oneToken(v string) bool {
 	}
 	return true
 }
+
+//go:embed sqlwords.txt
+var sqlWordList string
+
+// sqlWords are the words of the phrases that libinjection knows; TestSQLWords
+// compares them with its source.
+var sqlWords = func() map[string]struct{} {
+	m := map[string]struct{}{}
+	for w := range strings.FieldsSeq(sqlWordList) {
+		m[w] = struct{}{}
+	}
+	return m
+}()
+
+// longestSQLWord bounds the words that sqlWords may have.
+const longestSQLWord = 32
+
+// sqlTokens is how many words and numbers libinjection looks at where no operator
+// joins two to one: it stops at the sixth or seventh.
+const sqlTokens = 8
+
+// noSQL says whether a text is words that mean nothing in SQL, numbers, spaces,
+// commas and single operators. Libinjection has no fingerprint of just these.
+func noSQL(v string) bool {
+	spaced, joined := 0, false // words and numbers with only spaces between, and whether there was an operator
+	for i := 0; i < len(v); {
+		switch kind := sqlKind[v[i]]; kind {
+		case sqlSpace:
+			i++
+		case sqlMark:
+			next := byte(0)
+			if i+1 < len(v) {
+				next = v[i+1]
+			}
+			switch c := v[i]; {
+			case c == '-' && next == '-', c == '/' && next == '*':
+				return false // a comment
+			case c == '.' && i > 0 && sqlKind[v[i-1]] == sqlDigit && sqlKind[next] == sqlLetter:
+				return false // a number, which may end in the middle of the word
+			}
+			joined = true
+			i++
+		case sqlDigit, sqlLetter:
+			from := i
+			for i++; i < len(v) && (sqlKind[v[i]] == sqlDigit || sqlKind[v[i]] == sqlLetter); i++ {
+				if kind == sqlDigit && sqlKind[v[i]] == sqlLetter {
+					return false // a number may end anywhere in it
+				}
+			}
+			if kind == sqlLetter && isSQLWord(v[from:i]) {
+				return false
+			}
+			if spaced++; spaced == sqlTokens && !joined {
+				return !strings.ContainsAny(v, `'"`) // each would make it read the text once more
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func isSQLWord(w string) bool {
+	var lower [longestSQLWord]byte
+	if len(w) > len(lower) {
+		return false
+	}
+	for i := range len(w) {
+		c := w[i]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		lower[i] = c
+	}
+	_, ok := sqlWords[string(lower[:len(w)])]
+	return ok
+}
+
+// Kinds of bytes in texts that noSQL knows.
+const (
+	sqlOther = iota
+	sqlSpace
+	sqlMark
+	sqlDigit
+	sqlLetter
+)
+
+var sqlKind = func() (t [256]uint8) {
+	t[' '] = sqlSpace
+	for _, c := range []byte(".,-:/") {
+		t[c] = sqlMark
+	}
+	for c := byte('0'); c <= '9'; c++ {
+		t[c] = sqlDigit
+	}
+	for c := byte('a'); c <= 'z'; c++ {
+		t[c], t[c-'a'+'A'] = sqlLetter, sqlLetter
+	}
+	t['_'] = sqlLetter
+	return t
+}()
 
 type detectXSS struct{}
 

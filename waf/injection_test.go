@@ -2,6 +2,12 @@ package waf
 
 import (
 	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/corazawaf/libinjection-go"
@@ -22,6 +28,64 @@ func TestInjectionShortcuts(t *testing.T) {
 		}
 		if xss := libinjection.IsXSS(s); xss != (detectXSS{}).test(nil, s) {
 			t.Fatalf("XSS in %q: got %v", s, !xss)
+		}
+	}
+}
+
+func TestNoSQL(t *testing.T) {
+	all := strings.Fields(sqlWordList)
+	plain := []string{"red", "shoes", "k3", "_x", "selected", "5", "120", "007", "1e5", "0x1f", "5d", "e", "d", "f", "b", "n", "x"}
+	marks := []string{" ", " ", " ", " ", ".", ",", "-", ":", "/", "::", "--", "/*", "'", "\"", "#", "`", ";", "("}
+	r := rand.New(rand.NewPCG(rand.Uint64(), 2))
+	yes, no := 0, 0
+	for range 400000 {
+		s, words, odd := "", 1+r.IntN(10), r.IntN(3)
+		for range words {
+			if r.IntN(30) == 0 {
+				s += all[r.IntN(len(all))]
+			} else {
+				s += plain[r.IntN(len(plain))]
+			}
+			s += marks[r.IntN(4+odd*7)]
+		}
+		if noSQL(s) {
+			yes++
+			if sql, print := libinjection.IsSQLi(s); sql {
+				t.Fatalf("%q has the fingerprint %s", s, print)
+			}
+		} else {
+			no++
+		}
+	}
+	if yes < 10000 || no < 10000 {
+		t.Errorf("got %d texts without SQL and %d others: the test has lost its material", yes, no)
+	}
+}
+
+// The list is every word of every entry of libinjection's table that is no fingerprint.
+func TestSQLWords(t *testing.T) {
+	dir, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", "github.com/corazawaf/libinjection-go").Output()
+	if err != nil {
+		t.Fatalf("NOT RUN: finding libinjection's source: %v", err)
+	}
+	b, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "sqli_data.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	for _, m := range regexp.MustCompile(`"((?:[^"\\]|\\.)*)":\s*'(.)'`).FindAllStringSubmatch(string(b), -1) {
+		if m[2] != "F" {
+			words = append(words, regexp.MustCompile(`\w+`).FindAllString(strings.ToLower(m[1]), -1)...)
+		}
+	}
+	slices.Sort(words)
+	words = slices.Compact(words)
+	if want := strings.Join(words, "\n") + "\n"; sqlWordList != want {
+		t.Errorf("sqlwords.txt is not what libinjection has; want\n%s", want)
+	}
+	for _, w := range words {
+		if len(w) > longestSQLWord || !isSQLWord(strings.ToUpper(w)) {
+			t.Errorf("%s is not found", w)
 		}
 	}
 }

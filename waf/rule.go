@@ -49,6 +49,7 @@ type target struct {
 	v      varID
 	key    string         // in lower case; empty for all
 	rx     *regexp.Regexp // over keys in lower case
+	prefix string         // in lower case: rx is just that keys begin so
 	slot   int            // of TX with a key: its place; -1 otherwise
 	slots  []int          // of TX otherwise: the places of the keys
 	count  bool
@@ -75,6 +76,18 @@ func (q *quick) holds(tx *Transaction) bool {
 		n = atoi(s.value)
 	}
 	return compare(q.op.op, n, q.op.n) != q.not
+}
+
+// value is the value that was compared, as gather gives it.
+func (q *quick) value(tx *Transaction, key string) value {
+	s := &tx.txs[q.slot]
+	v := value{v: vTX, key: key, lower: key, text: s.value}
+	if q.count {
+		if v.text = "0"; s.set {
+			v.text = "1"
+		}
+	}
+	return v
 }
 
 // short works out a rule's quick. Targets are to be linked before.
@@ -134,6 +147,9 @@ func (l *loader) keyOf(key string, isRegexp bool) (string, *regexp.Regexp, error
 	return "", rx, err
 }
 
+// plainPrefix is an expression that only says how a key begins.
+var plainPrefix = regexp.MustCompile(`^\^[0-9A-Za-z_-]+$`)
+
 // addTargets adds variables to a rule, and exceptions to those it has.
 func (l *loader) addTargets(r *rule, ts []seclang.Target) error {
 	for _, t := range ts {
@@ -154,7 +170,11 @@ func (l *loader) addTargets(r *rule, ts []seclang.Target) error {
 			return fmt.Errorf("variable %s: %w", t.Name, err)
 		}
 		if !t.Except {
-			r.targets = append(r.targets, target{v: v, key: key, rx: rx, count: t.Count, slot: -1})
+			added := target{v: v, key: key, rx: rx, count: t.Count, slot: -1}
+			if t.Regexp && plainPrefix.MatchString(t.Key) {
+				added.prefix = strings.ToLower(t.Key[1:])
+			}
+			r.targets = append(r.targets, added)
 			continue
 		}
 		for i := range r.targets {

@@ -47,6 +47,7 @@ type Transaction struct {
 	removed    ruleSet
 	anyRemoved bool
 	excepts    []*ctlRules
+	exceptsTX  bool // one of them is of TX
 
 	// The rule that runs.
 	root      *rule
@@ -131,7 +132,7 @@ func (tx *Transaction) Close() error {
 	tx.forceReqBody, tx.forceRespBody, tx.stopped, tx.phase = false, false, false, 0
 	tx.skip, tx.skipAfter, tx.allow, tx.anyRemoved = 0, 0, doPass, false
 	clear(tx.excepts)
-	tx.excepts = tx.excepts[:0]
+	tx.excepts, tx.exceptsTX = tx.excepts[:0], false
 	clear(tx.stores)
 	tx.stores = tx.stores[:0]
 	tx.root, tx.current, tx.capturing, tx.dirty = nil, nil, false, false
