@@ -2,6 +2,7 @@ package waf
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,8 @@ import (
 // A batch is the rules of a phase that are tested together.
 type batch struct {
 	rules  []*rule // by their bit
+	index  []int   // of each, its place in the phase
+	size   int     // rules of the phase
 	guards []guard
 
 	mu       sync.Mutex
@@ -53,6 +56,7 @@ type source struct {
 // A program is a batch compiled for those of its rules that no guard jumps over.
 type program struct {
 	covers  ruleSet
+	others  ruleSet    // by their place in the phase, the rules that are not covered
 	classes [][]uint16 // by source and key id: which class values are of
 	code    []*class
 	all     *lazySet // the patterns of all nodes
@@ -81,6 +85,7 @@ type node struct {
 	bits  []int32              // of each pattern, its rule's bit
 	mine  dfa.Bitset           // the same patterns in the set of all
 	tests []test
+	least int // characters that the text needs for this node or one after it to find anything
 }
 
 // A test is an operator that is not a pattern.
@@ -121,7 +126,7 @@ func (e *Engine) prepareBatches() {
 			}
 		}
 		for half := range p.batches {
-			p.batches[half] = &batch{guards: gs, keys: len(e.keyIDs) + 1}
+			p.batches[half] = &batch{guards: gs, keys: len(e.keyIDs) + 1, size: len(p.rules)}
 		}
 		for i, r := range p.rules {
 			if r.marker != 0 || !r.batches() {
@@ -133,7 +138,7 @@ func (e *Engine) prepareBatches() {
 			}
 			b := p.batches[half]
 			r.half, r.bit = half, len(b.rules)
-			b.rules = append(b.rules, r)
+			b.rules, b.index = append(b.rules, r), append(b.index, i)
 			for _, t := range r.targets {
 				for _, s := range sourcesOf(t.v) {
 					if !slices.Contains(b.sources, s) {
@@ -141,9 +146,6 @@ func (e *Engine) prepareBatches() {
 					}
 				}
 			}
-		}
-		for _, r := range p.rules {
-			p.places = append(p.places, placeOf(r))
 		}
 		for _, b := range p.batches {
 			b.prepare(e)
@@ -332,8 +334,8 @@ func (t *trie) child(s *transform.Transform) *trie {
 func (n *node) own(mask dfa.Bitset, order []*rule) {
 	n.set, n.bits = &lazySet{}, nil
 	for k := mask.Next(0); k >= 0; k = mask.Next(k + 1) {
-		pat, _ := order[k].asPattern()
-		n.set.patterns = append(n.set.patterns, pat)
+		op, _ := order[k].asPattern()
+		n.set.patterns = append(n.set.patterns, op)
 		n.bits = append(n.bits, int32(order[k].bit))
 	}
 	n.mask = dfa.NewBitset(len(n.bits))
@@ -342,7 +344,10 @@ func (n *node) own(mask dfa.Bitset, order []*rule) {
 	}
 }
 
-type patterned interface{ pattern() dfa.Pattern }
+type patterned interface {
+	pattern() dfa.Pattern
+	shortest() int // characters of a text that it matches, at least
+}
 
 // everyStep says whether a rule tests the value after each of its transformations,
 // and what it tests are exactly the values of the trie. htmlEntityDecode may
@@ -352,23 +357,25 @@ func (r *rule) everyStep() bool {
 }
 
 // asPattern says whether a rule's test is a pattern of nodes of the trie.
-func (r *rule) asPattern() (dfa.Pattern, bool) {
-	if p, ok := r.op.(patterned); ok && !r.not && (!r.multiMatch || r.everyStep()) {
-		return p.pattern(), true
-	}
-	return dfa.Pattern{}, false
+func (r *rule) asPattern() (patterned, bool) {
+	p, ok := r.op.(patterned)
+	return p, ok && !r.not && (!r.multiMatch || r.everyStep())
 }
 
 func (b *batch) compile(active guards) *program {
-	p := &program{covers: newRuleSet(len(b.rules))}
+	p := &program{covers: newRuleSet(len(b.rules)), others: newRuleSet(b.size)}
+	for i := range b.size {
+		p.others.add(i)
+	}
 	root := &trie{}
-	var all []dfa.Pattern
+	var all []patterned
 	place := make([]int, len(b.rules)) // in all
 	for _, r := range b.rules {
 		if r.guarded&active != 0 {
 			continue
 		}
 		p.covers.add(r.bit)
+		p.others.remove(b.index[r.bit])
 		at := root
 		for _, s := range r.steps {
 			if r.everyStep() {
@@ -394,7 +401,7 @@ func (b *batch) compile(active guards) *program {
 	walk = func(t *trie) {
 		t.place = len(flat)
 		flat = append(flat, t)
-		var patterns []dfa.Pattern
+		var patterns []patterned
 		for _, r := range t.rules {
 			if pat, ok := r.asPattern(); ok {
 				patterns = append(patterns, pat)
@@ -447,16 +454,20 @@ func (b *batch) class(readers ruleSet, flat []*trie, place []int, p *program) *c
 	need := make([]bool, len(flat))
 	for i, t := range flat {
 		n := &own[i]
-		n.step = t.step
+		n.step, n.least = t.step, math.MaxInt
 		k := 0
 		mask, mine := dfa.NewBitset(len(t.order)), dfa.NewBitset(len(p.allBits))
 		for _, r := range t.rules {
 			is := k < len(t.order) && t.order[k] == r
 			if readers.has(r.bit) {
 				need[i] = true
+				if !is {
+					n.least = 0
+				}
 				if is {
 					mask.Add(k)
 					mine.Add(place[r.bit])
+					n.least = min(n.least, r.op.(patterned).shortest())
 				} else {
 					n.tests = append(n.tests, test{rule: r, bit: int32(r.bit), all: r.multiMatch && !r.everyStep(), new: r.everyStep() && t.parent != nil})
 				}
@@ -474,7 +485,13 @@ func (b *batch) class(readers ruleSet, flat []*trie, place []int, p *program) *c
 	}
 	for i := len(flat) - 1; i > 0; i-- {
 		if need[i] {
+			from := &own[flat[i].parent.place]
 			need[flat[i].parent.place] = true
+			if own[i].step.Most(1) == 1 {
+				from.least = min(from.least, own[i].least)
+			} else {
+				from.least = 0
+			}
 		}
 	}
 	c := &class{all: p.all, patterns: len(p.allBits)}

@@ -14,6 +14,7 @@ type ruleSet []uint64
 
 func (s ruleSet) has(i int) bool { return s[i>>6]&(1<<(uint(i)&63)) != 0 }
 func (s ruleSet) add(i int)      { s[i>>6] |= 1 << (uint(i) & 63) }
+func (s ruleSet) remove(i int)   { s[i>>6] &^= 1 << (uint(i) & 63) }
 func newRuleSet(n int) ruleSet   { return make(ruleSet, (n+63)/64) }
 
 // ctlRules takes rules, or some of what they read, out of a transaction. Which

@@ -1,9 +1,11 @@
 package waf
 
 import (
+	"math/bits"
 	"net/http"
 	"strings"
 
+	"github.com/ringwall/ringwall/waf/internal/dfa"
 	"github.com/ringwall/ringwall/waf/internal/transform"
 )
 
@@ -21,31 +23,26 @@ type phase struct {
 	rules   []*rule
 	marks   map[int][]int // a marker's places
 	batches [2]*batch     // of rules before the first guard, and after it
-	places  []place       // of each rule; most rules are passed by without a look at more
 }
 
-// A place is where a rule is in its phase's batches: its bit, and half in the
-// highest. It is negative for a rule that is in none.
-type place int32
-
-const halfBit = 1 << 30
-
-func placeOf(r *rule) place {
-	if r.marker != 0 || r.bit < 0 {
-		return -1
-	}
-	return place(r.bit + r.half*halfBit)
-}
-
-// unfit says whether the batch that has run found that the rule in a place does
-// not match.
-func (tx *Transaction) unfit(p place) bool {
+// after returns the first place from at on whose rule is to be looked at: all but
+// those that the batch that has run found not to match.
+func (tx *Transaction) after(at int) int {
 	b := &tx.batch
-	if p < 0 || !b.done || int(p>>30) != b.half || tx.dirty || tx.skip > 0 {
-		return false
+	if !b.done || tx.dirty || tx.skip > 0 {
+		return at
 	}
-	bit := int(p & (halfBit - 1))
-	return !b.found.has(bit) && b.program.covers.has(bit)
+	return dfa.Bitset(b.fit).Next(at)
+}
+
+// fitting works out after for the batch that has just run.
+func (b *batchRun) fitting(index []int) {
+	b.fit = append(b.fit[:0], b.program.others...)
+	for w, word := range b.found {
+		for ; word != 0; word &= word - 1 {
+			ruleSet(b.fit).add(index[w<<6+bits.TrailingZeros64(word)])
+		}
+	}
 }
 
 // next returns the place after a marker's first one from at on; ok is false when
@@ -77,9 +74,8 @@ func (tx *Transaction) run(n int) {
 			at = next
 			continue
 		}
-		if tx.unfit(p.places[at]) {
-			at++
-			continue
+		if at = tx.after(at); at < 0 {
+			break
 		}
 		r := p.rules[at]
 		at++

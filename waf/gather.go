@@ -74,6 +74,8 @@ func (t *target) wants(lower string) bool {
 		return t.key == "" || t.key == lower
 	case t.prefix != "" && (strings.HasPrefix(lower, t.prefix) || !strings.Contains(lower, longS)):
 		return strings.HasPrefix(lower, t.prefix)
+	case t.within != "" && !strings.Contains(lower, t.within) && !strings.Contains(lower, longS):
+		return false
 	}
 	return t.rx.MatchString(lower)
 }

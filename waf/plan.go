@@ -17,6 +17,7 @@ type plan struct {
 	still []*node    // the nodes that these are of
 	tests []test     // of all nodes whose text is the value
 	rest  []planned  // the nodes whose text has to be worked out, in order
+	where []int      // the places of those of rest that have tests
 }
 
 // A planned node has a place in its plan: 1 for the first one.
@@ -132,6 +133,9 @@ func (c *class) plan(kinds transform.Class, a alphabet) *plan {
 		case acts[i] && need[i]:
 			p.rest = append(p.rest, planned{n, at[n.from]})
 			at[i] = len(p.rest)
+			if len(n.tests) > 0 {
+				p.where = append(p.where, at[i])
+			}
 		case !acts[i]:
 			if n.set != nil {
 				p.still = append(p.still, n)

@@ -1,9 +1,11 @@
 package waf
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/ringwall/ringwall/waf/internal/dfa"
 )
@@ -66,6 +68,14 @@ func lowerASCII(s string) string {
 		}
 	}
 	return string(b)
+}
+
+func (o *pm) shortest() int {
+	n := math.MaxInt
+	for _, w := range o.words {
+		n = min(n, utf8.RuneCountInString(w))
+	}
+	return n
 }
 
 func (o *pm) pattern() dfa.Pattern { return dfa.Pattern{Words: o.words} }

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ringwall/ringwall/waf/internal/seclang"
 	"github.com/ringwall/ringwall/waf/internal/transform"
@@ -50,6 +52,7 @@ type target struct {
 	key    string         // in lower case; empty for all
 	rx     *regexp.Regexp // over keys in lower case
 	prefix string         // in lower case: rx is just that keys begin so
+	within string         // in lower case: rx is of no key without it; empty if not known
 	slot   int            // of TX with a key: its place; -1 otherwise
 	slots  []int          // of TX otherwise: the places of the keys
 	count  bool
@@ -150,6 +153,27 @@ func (l *loader) keyOf(key string, isRegexp bool) (string, *regexp.Regexp, error
 // plainPrefix is an expression that only says how a key begins.
 var plainPrefix = regexp.MustCompile(`^\^[0-9A-Za-z_-]+$`)
 
+// literalOf is a text in lower case that every match of an expression has, in
+// either case of its letters; empty if none is known.
+func literalOf(expr string) (longest string) {
+	re, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return ""
+	}
+	parts := []*syntax.Regexp{re}
+	if re.Op == syntax.OpConcat {
+		parts = re.Sub
+	}
+	for _, p := range parts {
+		s := strings.ToLower(string(p.Rune))
+		ascii := !strings.ContainsFunc(s, func(c rune) bool { return c >= utf8.RuneSelf })
+		if p.Op == syntax.OpLiteral && ascii && len(s) > len(longest) {
+			longest = s
+		}
+	}
+	return longest
+}
+
 // addTargets adds variables to a rule, and exceptions to those it has.
 func (l *loader) addTargets(r *rule, ts []seclang.Target) error {
 	for _, t := range ts {
@@ -173,6 +197,8 @@ func (l *loader) addTargets(r *rule, ts []seclang.Target) error {
 			added := target{v: v, key: key, rx: rx, count: t.Count, slot: -1}
 			if t.Regexp && plainPrefix.MatchString(t.Key) {
 				added.prefix = strings.ToLower(t.Key[1:])
+			} else if t.Regexp {
+				added.within = literalOf(t.Key)
 			}
 			r.targets = append(r.targets, added)
 			continue

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/ringwall/ringwall/waf/internal/dfa"
@@ -17,9 +18,10 @@ import (
 type rx struct {
 	expr  string
 	bytes bool
-	least int                   // characters of its shortest match, at least
-	re    func() *regexp.Regexp // made when a group is asked for
-	alone func() *dfa.Set       // the expression alone, made when a value outside a batch is tested
+	least int                           // characters of its shortest match, at least
+	tree  atomic.Pointer[syntax.Regexp] // while rules are loaded, the expression taken apart
+	re    func() *regexp.Regexp         // made when a group is asked for
+	alone func() *dfa.Set               // the expression alone, made when a value outside a batch is tested
 }
 
 // captureCost is the work of finding groups in a byte, next to that of reading it.
@@ -39,17 +41,29 @@ func makeRx(expr string) (*rx, error) {
 			return nil, fmt.Errorf("got %q, which mixes bytes and characters", expr)
 		}
 	}
-	re, err := syntax.Parse(o.expr, syntax.Perl)
+	re, err := dfa.Pattern{Expr: o.expr, Bytes: o.bytes}.Parse()
 	if err != nil {
 		return nil, err
 	}
 	o.least = dfa.Least(re)
+	o.tree.Store(re)
 	o.re = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(o.expr) })
-	o.alone = sync.OnceValue(func() *dfa.Set { return setOf([]dfa.Pattern{o.pattern()}, anyBytes) })
+	o.alone = sync.OnceValue(func() *dfa.Set { return setOf([]patterned{o}, anyBytes) })
 	return o, nil
 }
 
-func (o *rx) pattern() dfa.Pattern { return dfa.Pattern{Expr: o.expr, Bytes: o.bytes} }
+// shortest is how many characters a text has that matches, at least. What is
+// over bytes counts other characters.
+func (o *rx) shortest() int {
+	if o.bytes {
+		return 0
+	}
+	return o.least
+}
+
+func (o *rx) pattern() dfa.Pattern {
+	return dfa.Pattern{Expr: o.expr, Bytes: o.bytes, Tree: o.tree.Load()}
+}
 
 func (o *rx) pure() bool { return true }
 

@@ -14,11 +14,15 @@ type batchRun struct {
 	done        bool
 	program     *program
 	found       ruleSet
+	fit         ruleSet // by their place in the phase, the rules to look at
 	hits        dfa.Bitset
 	mask        dfa.Bitset
 	texts       []string // of one value, by place of its plan
 	kinds       []transform.Class
 	group       []int // of each place of the plan: the first one with the same text
+	firsts      []int // those that are the first with their text
+	members     []int // of each first one: a place with patterns and its text; 0 for none
+	next        []int // of each such place: another one
 }
 
 func (b *batchRun) reset() {
@@ -61,7 +65,7 @@ func (tx *Transaction) runBatch() {
 	}
 	if len(run.texts) < p.deepest {
 		run.texts, run.kinds = make([]string, p.deepest), make([]transform.Class, p.deepest)
-		run.group = make([]int, p.deepest)
+		run.group, run.members, run.next = make([]int, p.deepest), make([]int, p.deepest), make([]int, p.deepest)
 	}
 	n := len(p.covers)
 	if cap(run.found) < n {
@@ -88,6 +92,7 @@ func (tx *Transaction) runBatch() {
 			}
 		}
 	}
+	run.fitting(b.index)
 }
 
 // crowd is how many nodes make it worth to read a text with the patterns of all.
@@ -111,17 +116,14 @@ func (tx *Transaction) scan(b *batch, source int, key uint16, s string) {
 	p := c.planOf(kinds, alphabetOf(kinds))
 	run.texts[0], run.kinds[0], run.group[0] = s, kinds, 0
 	tx.transformAll(p)
-	tx.read(p, 0)
+	for _, at := range run.firsts {
+		tx.read(p, at)
+	}
 	tx.test(p.tests, s)
-	for i := range p.rest {
-		at := i + 1
-		if run.group[at] == at {
-			tx.read(p, at)
-		}
-		n := &p.rest[i]
+	for _, at := range p.where {
+		n := &p.rest[at-1]
 		for j := range n.tests {
-			t := &n.tests[j]
-			if !t.new || run.group[at] != run.group[n.from] {
+			if t := &n.tests[j]; run.group[at] != nothing && (!t.new || run.group[at] != run.group[n.from]) {
 				tx.test(n.tests[j:j+1], run.texts[at])
 			}
 		}
@@ -138,63 +140,72 @@ func (tx *Transaction) test(tests []test, s string) {
 	}
 }
 
+// nothing is the group of places whose text is too short to find anything in.
+const nothing = -1
+
 // transformAll works out the texts of a plan's nodes, and which are the same.
 // Place 0 is the value itself.
 func (tx *Transaction) transformAll(p *plan) {
 	run := &tx.batch
+	run.firsts = append(run.firsts[:0], 0)
+	run.members[0] = 0
 	for i := range p.rest {
 		n, at := &p.rest[i], i+1
-		if n.step.Acts&run.kinds[n.from] == 0 {
-			run.copyText(at, n.from)
+		if run.group[n.from] == nothing || n.step.Most(len(run.texts[n.from])) < n.least {
+			run.group[at] = nothing
 			continue
 		}
-		from := run.texts[n.from]
-		out := tx.step(n.step, from)
-		if same(out, from) {
-			run.copyText(at, n.from)
-			continue
-		}
-		run.texts[at], run.group[at] = out, at
-		for k := range at {
-			if run.group[k] == k && run.texts[k] == out {
-				run.group[at] = k
-				break
-			}
-		}
-		if g := run.group[at]; g != at {
-			run.kinds[at] = run.kinds[g]
-		} else {
-			run.kinds[at] = transform.Scan(raw(out))
+		tx.transformOne(n.step, at, n.from)
+		if n.set != nil {
+			g := run.group[at]
+			run.next[at], run.members[g] = run.members[g], at
 		}
 	}
 }
 
-func (b *batchRun) copyText(to, from int) {
-	b.texts[to], b.kinds[to], b.group[to] = b.texts[from], b.kinds[from], b.group[from]
+// transformOne works out the text of a place, and which group it is of.
+func (tx *Transaction) transformOne(step *transform.Transform, at, from int) {
+	run := &tx.batch
+	run.texts[at], run.kinds[at], run.group[at] = run.texts[from], run.kinds[from], run.group[from]
+	if step.Acts&run.kinds[from] == 0 {
+		return
+	}
+	out := tx.step(step, run.texts[from])
+	if same(out, run.texts[from]) {
+		return
+	}
+	run.texts[at] = out
+	for _, g := range run.firsts {
+		if run.texts[g] == out {
+			run.kinds[at], run.group[at] = run.kinds[g], g
+			return
+		}
+	}
+	run.kinds[at], run.group[at] = transform.Scan(raw(out)), at
+	run.firsts, run.members[at] = append(run.firsts, at), 0
 }
 
 // read matches the patterns of the nodes that have the text of a place, the
 // first one that has it.
 func (tx *Transaction) read(p *plan, first int) {
 	run := &tx.batch
-	s := run.texts[first]
-	mask, members := run.mask, 0
+	s, mask := run.texts[first], run.mask
+	members := 0
 	if first == 0 {
 		copy(mask, p.mine)
 		members = len(p.still)
 	} else {
 		clear(mask)
 	}
-	for i := max(first, 1); i <= len(p.rest); i++ {
-		if n := p.rest[i-1].node; run.group[i] == first && n.set != nil {
-			mask.Or(n.mine)
-			members++
-		}
+	for at := run.members[first]; at > 0; at = run.next[at] {
+		mask.Or(p.rest[at-1].mine)
+		members++
 	}
 	if members == 0 {
 		return
 	}
-	if a := alphabetOf(run.kinds[first]); a != anyBytes || members >= crowd && calm(s) {
+	a := alphabetOf(run.kinds[first])
+	if a.narrow() || members >= crowd && calm(s) {
 		if set := run.program.all.get(a); meets(mask, set.May()) {
 			tx.spend(set.Scan(raw(s), run.hits))
 			run.take(mask, run.program.allBits)
@@ -204,26 +215,26 @@ func (tx *Transaction) read(p *plan, first int) {
 	clear(mask) // now the patterns that were read
 	if first == 0 {
 		for _, n := range p.still {
-			tx.readOwn(n, s)
+			tx.readOwn(n, s, a)
 		}
 	}
-	for i := max(first, 1); i <= len(p.rest); i++ {
-		if n := p.rest[i-1].node; run.group[i] == first && n.set != nil {
-			tx.readOwn(n, s)
-		}
+	for at := run.members[first]; at > 0; at = run.next[at] {
+		tx.readOwn(p.rest[at-1].node, s, a)
 	}
 }
 
 // readOwn matches the patterns of one node, unless nodes before it with the same
 // text have them all.
-func (tx *Transaction) readOwn(n *node, s string) {
+func (tx *Transaction) readOwn(n *node, s string, a alphabet) {
 	run := &tx.batch
 	if n.mine.Within(run.mask) {
 		return
 	}
 	run.mask.Or(n.mine)
-	tx.spend(n.set.get(anyBytes).Scan(raw(s), run.hits))
-	run.take(n.mask, n.bits)
+	if set := n.set.get(a); meets(n.mask, set.May()) {
+		tx.spend(set.Scan(raw(s), run.hits))
+		run.take(n.mask, n.bits)
+	}
 }
 
 // calm says whether a text is mostly letters, digits and space. On others the set

@@ -50,10 +50,13 @@ var (
 
 // setOf returns the set of patterns for texts of an alphabet. The patterns were
 // parsed when the rules were read, so that they can be compiled.
-func setOf(patterns []dfa.Pattern, a alphabet) *dfa.Set {
+func setOf(ops []patterned, a alphabet) *dfa.Set {
 	var b strings.Builder
 	b.WriteByte(byte(a))
-	for _, p := range patterns {
+	patterns := make([]dfa.Pattern, len(ops))
+	for i, op := range ops {
+		p := op.pattern()
+		patterns[i] = p
 		b.WriteString(p.Expr)
 		if p.Bytes {
 			b.WriteString("\x00b")
@@ -73,7 +76,7 @@ func setOf(patterns []dfa.Pattern, a alphabet) *dfa.Set {
 
 // A lazySet is a set for each alphabet, made when a value first needs it.
 type lazySet struct {
-	patterns []dfa.Pattern
+	patterns []patterned
 	made     [numAlphabets]struct {
 		once sync.Once
 		set  *dfa.Set

@@ -93,6 +93,11 @@ func Compile(rules fs.FS, opts ...Option) (*Engine, error) {
 	e.now, e.onMatch, e.settings.budget = c.now, c.onMatch, c.budget
 	e.pool.New = func() any { return newTransaction(e) }
 	e.warm()
+	for _, r := range e.rules {
+		if o, ok := r.op.(*rx); ok {
+			o.tree.Store(nil) // it is not needed often any more, and large
+		}
+	}
 	return e, nil
 }
 

@@ -15,6 +15,8 @@ import (
 type Pattern struct {
 	// Expr has the syntax of package regexp, flags included.
 	Expr string
+	// Tree, if not nil, is Expr as Parse gives it. It is not changed.
+	Tree *syntax.Regexp
 	// Words, if not nil, take the place of Expr: the pattern matches a text
 	// that contains one of them, ASCII letters in either case. An empty word is in
 	// every text.
@@ -198,7 +200,7 @@ func (c *compiler) sort(p Pattern, id int32) error {
 	}
 	if p.tree == nil {
 		var err error
-		if p.tree, err = p.parse(); err != nil {
+		if p.tree, err = p.parsed(); err != nil {
 			return err
 		}
 	}
@@ -272,7 +274,9 @@ func (s *Set) Scan(b []byte, hits Bitset) (work int) {
 		readAll(s.parts, b, all)
 	}
 	if len(s.split) > 0 {
-		work += s.scanSplit(b, all)
+		if s.anyPiece(all) {
+			work += s.scanSplit(b, all)
+		}
 		last := (s.n - 1) >> 6
 		hits[:last].Or(all[:last])
 		hits[last] |= all[last] & (^uint64(0) >> (63 - uint(s.n-1)&63))
@@ -281,6 +285,20 @@ func (s *Set) Scan(b []byte, hits Bitset) (work int) {
 		s.lose(hits)
 	}
 	return work
+}
+
+// anyPiece says whether a piece was found. Pieces have the numbers after those of
+// patterns.
+func (s *Set) anyPiece(all Bitset) bool {
+	word := s.n >> 6
+	if word >= len(all) {
+		return false
+	}
+	found := all[word] >> (uint(s.n) & 63)
+	for _, w := range all[word+1:] {
+		found |= w
+	}
+	return found != 0
 }
 
 // scanSplit looks for the patterns of which all pieces were found.

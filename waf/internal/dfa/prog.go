@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp/syntax"
 	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -69,12 +70,14 @@ type builder struct {
 	ranges []runeRanges
 	known  map[string]uint32
 	key    []byte
-	root   map[rune]*wordNode
+	words  []word
+	chars  map[rune]bool // those that words have a set for
 }
 
-type wordNode struct {
-	next map[rune]*wordNode
-	ends []int32
+// A word is one of a pattern's words, in lower case.
+type word struct {
+	text string
+	id   int32
 }
 
 // newProg joins patterns; ids are their numbers outside.
@@ -200,35 +203,39 @@ func (b *builder) addWords(p Pattern, id int32) error {
 		if !p.Bytes && !utf8.ValidString(w) {
 			return fmt.Errorf("word %q: got bytes that are not UTF-8, want Bytes set", w)
 		}
-		if b.root == nil {
-			b.root = map[rune]*wordNode{}
-		}
-		next, node := b.root, (*wordNode)(nil)
-		step := func(r rune) {
-			if 'A' <= r && r <= 'Z' {
-				r += 'a' - 'A'
-			}
-			if node = next[r]; node == nil {
-				node = &wordNode{next: map[rune]*wordNode{}}
-				next[r] = node
+		w = lowerASCII(w)
+		b.words = append(b.words, word{w, id})
+		for at := 0; at < len(w); {
+			r, n := b.char(w[at:])
+			at += n
+			if !b.chars[r] {
+				if b.chars == nil {
+					b.chars = map[rune]bool{}
+				}
+				b.chars[r] = true
 				b.set(foldASCII(r))
 			}
-			next = node.next
-		}
-		if p.Bytes {
-			for i := range len(w) {
-				step(rune(w[i]))
-			}
-		} else {
-			for _, r := range w {
-				step(r)
-			}
-		}
-		if !slices.Contains(node.ends, id) {
-			node.ends = append(node.ends, id)
 		}
 	}
 	return nil
+}
+
+// char is the first character of a word.
+func (b *builder) char(s string) (r rune, width int) {
+	if b.bytes || s[0] < utf8.RuneSelf {
+		return rune(s[0]), 1
+	}
+	return utf8.DecodeRuneInString(s)
+}
+
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 func foldASCII(r rune) runeRanges {
@@ -238,45 +245,53 @@ func foldASCII(r rune) runeRanges {
 	return runeRanges{r, r}
 }
 
-// layTrie turns the maps of words into nodes, once classes are known.
+// layTrie makes a tree of the words, once classes are known.
 func (b *builder) layTrie() {
-	if b.root == nil {
+	if len(b.words) == 0 {
 		return
 	}
-	var lay func(next map[rune]*wordNode, ends []int32) uint32
-	lay = func(next map[rune]*wordNode, ends []int32) uint32 {
-		k := len(b.trie)
-		b.trie = append(b.trie, trieNode{ends: ends})
-		pc := uint32(len(b.insts))
-		b.insts = append(b.insts, inst{op: opTrie, arg: uint32(k), pat: -1})
-		edges := make([]trieEdge, 0, len(next))
-		for _, r := range slices.Sorted(mapKeys(next)) {
-			n := next[r]
-			to := lay(n.next, n.ends)
-			for _, c := range [2]rune{r, r - 'a' + 'A'} {
-				if c != r && (r < 'a' || r > 'z') || !b.in.has(c) {
-					continue
-				}
-				// Patterns that are not words may tell the two cases apart.
-				class := b.classOf(c)
-				if !slices.ContainsFunc(edges, func(e trieEdge) bool { return e.class == class }) {
-					edges = append(edges, trieEdge{class, to})
-				}
-			}
+	slices.SortFunc(b.words, func(x, y word) int {
+		if c := strings.Compare(x.text, y.text); c != 0 {
+			return c
 		}
-		slices.SortFunc(edges, func(x, y trieEdge) int { return int(x.class) - int(y.class) })
-		b.trie[k].next = edges
-		return pc
-	}
-	b.starts = append(b.starts, lay(b.root, nil))
+		return int(x.id) - int(y.id)
+	})
+	b.words = slices.Compact(b.words)
+	b.starts = append(b.starts, b.lay(b.words, 0))
+	b.words, b.chars = nil, nil
 }
 
-func mapKeys(m map[rune]*wordNode) func(func(rune) bool) {
-	return func(yield func(rune) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
+// lay makes the node of sorted words that begin with the same depth bytes.
+func (b *builder) lay(words []word, depth int) uint32 {
+	k := len(b.trie)
+	b.trie = append(b.trie, trieNode{})
+	pc := uint32(len(b.insts))
+	b.insts = append(b.insts, inst{op: opTrie, arg: uint32(k), pat: -1})
+	var ends []int32
+	for len(words) > 0 && len(words[0].text) == depth {
+		ends, words = append(ends, words[0].id), words[1:]
+	}
+	var edges []trieEdge
+	for len(words) > 0 {
+		r, width := b.char(words[0].text[depth:])
+		n := 1
+		for n < len(words) && words[n].text[depth:min(depth+width, len(words[n].text))] == words[0].text[depth:depth+width] {
+			n++
+		}
+		to := b.lay(words[:n], depth+width)
+		words = words[n:]
+		for _, c := range [2]rune{r, r - 'a' + 'A'} {
+			if c != r && (r < 'a' || r > 'z') || !b.in.has(c) {
+				continue
+			}
+			// Patterns that are not words may tell the two cases apart.
+			class := b.classOf(c)
+			if !slices.ContainsFunc(edges, func(e trieEdge) bool { return e.class == class }) {
+				edges = append(edges, trieEdge{class, to})
 			}
 		}
 	}
+	slices.SortFunc(edges, func(x, y trieEdge) int { return int(x.class) - int(y.class) })
+	b.trie[k] = trieNode{next: edges, ends: ends}
+	return pc
 }

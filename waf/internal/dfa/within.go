@@ -28,7 +28,7 @@ func (p Pattern) within(a *Alphabet) (_ Pattern, ok bool, err error) {
 		}
 		return Pattern{Expr: p.Expr, Words: words, in: a}, len(words) > 0, nil
 	}
-	re, err := p.parse()
+	re, err := p.parsed()
 	if err != nil {
 		return p, false, err
 	}
@@ -36,9 +36,9 @@ func (p Pattern) within(a *Alphabet) (_ Pattern, ok bool, err error) {
 	return Pattern{Expr: p.Expr, tree: re, in: a}, re.Op != syntax.OpNoMatch, nil
 }
 
-// parse gives a pattern's expression. One over bytes is the same over characters
-// as long as all of them are ASCII.
-func (p Pattern) parse() (*syntax.Regexp, error) {
+// Parse gives the expression of a pattern. One over bytes is the same over
+// characters as long as all of them are ASCII.
+func (p Pattern) Parse() (*syntax.Regexp, error) {
 	if !p.Bytes {
 		return syntax.Parse(p.Expr, syntax.Perl)
 	}
@@ -47,6 +47,13 @@ func (p Pattern) parse() (*syntax.Regexp, error) {
 		return nil, err
 	}
 	return fromBytes(re), nil
+}
+
+func (p Pattern) parsed() (*syntax.Regexp, error) {
+	if p.Tree != nil {
+		return p.Tree, nil
+	}
+	return p.Parse()
 }
 
 // fromBytes is an expression of package binaryregexp as one of package regexp;

@@ -27,6 +27,14 @@ func base64Encode(dst, src []byte) ([]byte, bool) {
 // passes over what it does not know, and knows the alphabet for URLs as well.
 func decode64(dst, src []byte, forgiving bool) []byte {
 	dst = dst[:0]
+	for len(src) >= 4 { // most of a text is groups of four that need no second look
+		a, b, c, d := bits64[src[0]], bits64[src[1]], bits64[src[2]], bits64[src[3]]
+		if (a|b|c|d)&0xc0 != 0 {
+			break
+		}
+		x := int(a)<<18 | int(b)<<12 | int(c)<<6 | int(d)
+		dst, src = append(dst, byte(x>>16), byte(x>>8), byte(x)), src[4:]
+	}
 	n, x := 0, 0
 	for _, c := range src {
 		if forgiving && (unicode.IsSpace(rune(c)) || c == '.') || c == '\r' || c == '\n' {

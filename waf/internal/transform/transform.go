@@ -2,7 +2,10 @@
 // like, as functions on bytes. Results are those of Coraza 3.8, byte for byte.
 package transform
 
-import "strings"
+import (
+	"math"
+	"strings"
+)
 
 // A Func writes src transformed over dst, which it grows if need be, and gives
 // the result. dst and src do not overlap. Where nothing had to be done the
@@ -24,6 +27,17 @@ type Transform struct {
 	// not, but for letters in the other case, spaces in place of other marks, and
 	// slashes in place of backslashes.
 	Keeps bool
+}
+
+// Most is how many characters the result of a text of n bytes may have.
+func (t *Transform) Most(n int) int {
+	switch t.Name {
+	case "base64Decode", "base64DecodeExt":
+		return n/4*3 + n%4
+	case "base64Encode", "hexEncode", "length", "md5", "sha1", "urlEncode", "utf8toUnicode":
+		return math.MaxInt
+	}
+	return n
 }
 
 // Same says whether out is src itself: the same memory, not just the same text.
