@@ -16,12 +16,14 @@ import (
 // rx matches a regular expression. Those that name bytes which are not UTF-8
 // read a value byte by byte, each byte as the character of that number.
 type rx struct {
-	expr  string
-	bytes bool
-	least int                           // characters of its shortest match, at least
-	tree  atomic.Pointer[syntax.Regexp] // while rules are loaded, the expression taken apart
-	re    func() *regexp.Regexp         // made when a group is asked for
-	alone func() *dfa.Set               // the expression alone, made when a value outside a batch is tested
+	expr   string
+	bytes  bool
+	least  int                           // characters of its shortest match, at least
+	later  func() *regexp.Regexp         // the same after the first character, as its first group; made when it is first asked for
+	tracer func() *dfa.Tracer            // nil if there can be none
+	tree   atomic.Pointer[syntax.Regexp] // while rules are loaded, the expression taken apart
+	re     func() *regexp.Regexp         // made when a group is asked for
+	alone  func() *dfa.Set               // the expression alone, made when a value outside a batch is tested
 }
 
 // captureCost is the work of finding groups in a byte, next to that of reading it.
@@ -48,6 +50,14 @@ func makeRx(expr string) (*rx, error) {
 	o.least = dfa.Least(re)
 	o.tree.Store(re)
 	o.re = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(o.expr) })
+	o.later = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\A(?s:.)(?s:.*?)(` + o.expr + `)`) })
+	o.tracer = sync.OnceValue(func() *dfa.Tracer {
+		t, err := dfa.NewTracer(o.pattern())
+		if err != nil {
+			return nil
+		}
+		return t
+	})
 	o.alone = sync.OnceValue(func() *dfa.Set { return setOf([]patterned{o}, anyBytes) })
 	return o, nil
 }
@@ -89,7 +99,7 @@ func (o *rx) test(tx *Transaction, v string) bool {
 	if o.bytes {
 		subject = latin1(v)
 	}
-	m := o.re().FindStringSubmatchIndex(subject)
+	m := o.find(subject)
 	if m == nil {
 		return false
 	}
@@ -103,6 +113,32 @@ func (o *rx) test(tx *Transaction, v string) bool {
 		tx.captureField(i, s)
 	}
 	return true
+}
+
+// skipFrom is how much of a text has to be ahead of a match for it to be worth to
+// find out.
+const skipFrom = 128
+
+// find is FindStringSubmatchIndex, without what it costs to search a long text in
+// which the match is late.
+func (o *rx) find(v string) []int {
+	if o.bytes || len(v) <= skipFrom || o.tracer() == nil {
+		return o.re().FindStringSubmatchIndex(v)
+	}
+	before := o.tracer().Before(raw(v))
+	if before < skipFrom {
+		return o.re().FindStringSubmatchIndex(v)
+	}
+	m := o.later().FindStringSubmatchIndex(v[before:])
+	if m == nil {
+		return nil
+	}
+	for i := range m {
+		if m[i] >= 0 {
+			m[i] += before
+		}
+	}
+	return m[2:]
 }
 
 // latin1 turns bytes to the characters of the same numbers.
