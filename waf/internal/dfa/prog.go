@@ -119,6 +119,7 @@ func (b *builder) addTree(re *syntax.Regexp, id int32) error {
 	}
 	off := uint32(len(b.insts))
 	b.starts = append(b.starts, off+uint32(pr.Start))
+	b.insts = slices.Grow(b.insts, len(pr.Inst))
 	for _, in := range pr.Inst {
 		b.add(uint8(in.Op), in.Out, in.Arg, in.Rune, off, id)
 	}
@@ -136,6 +137,7 @@ func (b *builder) addBytes(expr string, id int32) error {
 	}
 	off := uint32(len(b.insts))
 	b.starts = append(b.starts, off+uint32(pr.Start))
+	b.insts = slices.Grow(b.insts, len(pr.Inst))
 	for _, in := range pr.Inst {
 		b.add(uint8(in.Op), in.Out, in.Arg, in.Rune, off, id)
 	}
@@ -257,6 +259,15 @@ func (b *builder) layTrie() {
 		return int(x.id) - int(y.id)
 	})
 	b.words = slices.Compact(b.words)
+	nodes, before := 1, "" // at most: characters may be longer than a byte
+	for _, w := range b.words {
+		same := 0
+		for same < min(len(before), len(w.text)) && before[same] == w.text[same] {
+			same++
+		}
+		nodes, before = nodes+len(w.text)-same, w.text
+	}
+	b.trie, b.insts = slices.Grow(b.trie, nodes), slices.Grow(b.insts, nodes)
 	b.starts = append(b.starts, b.lay(b.words, 0))
 	b.words, b.chars = nil, nil
 }
