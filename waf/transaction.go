@@ -95,7 +95,10 @@ func randomID() string {
 
 // NewTransactionWithID starts a transaction with an id of the caller's.
 func (e *Engine) NewTransactionWithID(id string) *Transaction {
-	tx := e.pool.Get().(*Transaction)
+	tx := e.spare.Load()
+	if tx == nil || !e.spare.CompareAndSwap(tx, nil) {
+		tx = e.pool.Get().(*Transaction)
+	}
 	s := &e.settings
 	tx.closed = false
 	tx.start = e.now()

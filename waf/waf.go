@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringwall/ringwall/waf/internal/seclang"
@@ -27,6 +28,7 @@ type Engine struct {
 	now      func() time.Time
 	onMatch  func(*MatchedRule)
 	pool     sync.Pool
+	spare    atomic.Pointer[Transaction] // for the first request: a collection of garbage does not take it
 }
 
 // An Option changes how Compile builds an Engine.

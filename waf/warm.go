@@ -19,6 +19,7 @@ func (e *Engine) warm() {
 		w.play(tx, i)
 		_ = tx.Close()
 	}
+	e.spare.Store(e.pool.Get().(*Transaction))
 }
 
 const warmRequests = 40
@@ -35,7 +36,11 @@ func (w warmer) play(tx *Transaction, i int) {
 		method, contentType, body = "POST", "application/x-www-form-urlencoded", w.form(2+w.r.IntN(5))
 	}
 	tx.ProcessConnection("192.0.2.1", 40000, "192.0.2.2", 443)
-	tx.ProcessURI(w.path()+"?"+w.form(w.r.IntN(4)), method, "HTTP/1.1")
+	query := w.form(w.r.IntN(4))
+	if i%6 == 2 {
+		query += "&q=" + w.starts()
+	}
+	tx.ProcessURI(w.path()+"?"+query, method, "HTTP/1.1")
 	for _, h := range [...][2]string{
 		{"Host", "www.example.com"},
 		{"User-Agent", warmAgents[w.r.IntN(len(warmAgents))]},
@@ -127,6 +132,20 @@ func (w warmer) phrase(n int) string {
 			s = "(" + s + ")"
 		}
 		b.WriteString(s)
+	}
+	return b.String()
+}
+
+// starts is beginnings of words, such as few texts are long enough to have all of.
+func (w warmer) starts() string {
+	const consonants, vowels = "bcdfghjklmnpqrstvwxyz", "aeiou"
+	var b strings.Builder
+	for range 300 {
+		for range 1 + w.r.IntN(3) {
+			b.WriteByte(consonants[w.r.IntN(len(consonants))])
+			b.WriteByte(vowels[w.r.IntN(len(vowels))])
+		}
+		b.WriteByte('+')
 	}
 	return b.String()
 }
