@@ -16,16 +16,19 @@ func (s *settings) build(ctx context.Context) error {
 		return fmt.Errorf("finding the project: %w; run this from its top directory: go run ./bench", err)
 	}
 	measured = firstLine("git", "describe", "--always", "--dirty")
-	for _, b := range []struct {
-		pkg string
-		out *string
-	}{{"./cmd/ringwall", &s.bin}, {"./bench", &s.self}, {"./examples/board", &s.board}} {
-		*b.out = filepath.Join(s.dir, filepath.Base(b.pkg))
-		c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", *b.out, b.pkg)
-		c.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := c.CombinedOutput(); err != nil {
-			return fmt.Errorf("building %s: %w\n%s", b.pkg, err, out)
+	if out, err := exec.CommandContext(ctx, "make", "build", "board").CombinedOutput(); err != nil {
+		return fmt.Errorf("make build board: %w\n%s", err, out)
+	}
+	s.bin, s.board, s.self = filepath.Join(s.dir, "ringwall"), filepath.Join(s.dir, "board"), filepath.Join(s.dir, "bench")
+	for from, to := range map[string]string{"bin/ringwall": s.bin, "examples/board/site/board": s.board} {
+		if err := copyFile(from, to); err != nil {
+			return err
 		}
+	}
+	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", s.self, "./bench")
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("building ./bench: %w\n%s", err, out)
 	}
 	return nil
 }
