@@ -3,7 +3,6 @@ package difftest
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	coreruleset "github.com/corazawaf/coraza-coreruleset/v4"
@@ -11,6 +10,7 @@ import (
 	"github.com/corazawaf/coraza/v3/types"
 
 	"github.com/ringwall/ringwall/waf"
+	"github.com/ringwall/ringwall/waf/ftw"
 )
 
 // paranoia4 is what the rule set's tests need: all rules, no blocking, limits.
@@ -31,189 +31,113 @@ func directives(mode string) string {
 
 // A verdict is what an engine says of a request.
 type verdict struct {
-	status  int
-	rules   []int    // those that matched and log
-	matches []string // on what, sorted
-	log     string
+	ftw.Outcome
+	matches []string // on what the rules matched that log, sorted
 }
 
-func (v verdict) String() string { return fmt.Sprintf("status %d, rules %v", v.status, v.rules) }
+func (v verdict) String() string { return fmt.Sprintf("status %d, rules %v", v.Status, v.Rules) }
 
-// transaction is what both engines' transactions have in common.
-type transaction interface {
-	ProcessConnection(string, int, string, int)
-	ProcessURI(string, string, string)
-	SetServerName(string)
-	AddRequestHeader(string, string)
-	AddResponseHeader(string, string)
-	IsResponseBodyAccessible() bool
-	IsResponseBodyProcessable() bool
-	ProcessLogging()
-	Close() error
-}
-
-// steps are the parts that return an engine's own kind of interruption, reduced
-// to a status; 0 for none.
-type steps struct {
-	requestHeaders  func() int
-	writeBody       func([]byte) int
-	requestBody     func() int
-	responseHeaders func(int) int
-	writeResponse   func([]byte) int
-	responseBody    func() int
-}
-
-// play runs a request through a transaction.
-func play(tx transaction, s steps, r *request) int {
-	tx.ProcessConnection("127.0.0.1", 40000, "127.0.0.1", 80)
-	tx.ProcessURI(r.uri, r.method, r.proto)
-	for _, h := range r.headers {
-		tx.AddRequestHeader(h.Name, h.Value)
-		if strings.EqualFold(h.Name, "host") {
-			name, _, _ := strings.Cut(h.Value, ":")
-			tx.SetServerName(name)
-		}
-	}
-	if n := s.requestHeaders(); n != 0 {
-		return n
-	}
-	if len(r.body) > 0 {
-		if n := s.writeBody(r.body); n != 0 {
-			return n
-		}
-	}
-	if n := s.requestBody(); n != 0 {
-		return n
-	}
-	for _, h := range r.respHeaders {
-		tx.AddResponseHeader(h.Name, h.Value)
-	}
-	if n := s.responseHeaders(r.status); n != 0 {
-		return n
-	}
-	if tx.IsResponseBodyAccessible() && tx.IsResponseBodyProcessable() {
-		if n := s.writeResponse([]byte(r.respBody)); n != 0 {
-			return n
-		}
-	}
-	if n := s.responseBody(); n != 0 {
-		return n
-	}
-	return r.status
-}
-
-type theirs struct{ waf coraza.WAF }
-
-func newTheirs(t testing.TB, rules string) theirs {
-	t.Helper()
-	w, err := coraza.NewWAF(coraza.NewWAFConfig().WithRootFS(coreruleset.FS).WithDirectives(rules))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return theirs{w}
-}
-
-func (e theirs) steps(tx types.Transaction) steps {
-	status := func() int {
-		if it := tx.Interruption(); it != nil {
-			return it.Status
-		}
-		return 0
-	}
-	return steps{
-		func() int { tx.ProcessRequestHeaders(); return status() },
-		func(b []byte) int { _, _, _ = tx.WriteRequestBody(b); return status() },
-		func() int { _, _ = tx.ProcessRequestBody(); return status() },
-		func(n int) int { tx.ProcessResponseHeaders(n, "HTTP/1.1"); return status() },
-		func(b []byte) int { _, _, _ = tx.WriteResponseBody(b); return status() },
-		func() int { _, _ = tx.ProcessResponseBody(); return status() },
-	}
-}
+// An engine starts transactions.
+type engine func() ftw.Transaction
 
 // run judges a request and keeps nothing.
-func (e theirs) run(r *request) {
-	tx := e.waf.NewTransaction()
-	play(tx, e.steps(tx), r)
-	tx.ProcessLogging()
+func (e engine) run(r *request) {
+	tx := e()
+	ftw.Run(tx, &r.Request)
 	_ = tx.Close()
 }
 
-func (e theirs) judge(r *request) verdict {
-	tx := e.waf.NewTransaction()
-	var v verdict
-	v.status = play(tx, e.steps(tx), r)
-	tx.ProcessLogging()
-	for _, m := range tx.MatchedRules() {
-		if l, ok := m.(interface{ Log() bool }); !ok || !l.Log() {
-			continue
+func (e engine) judge(r *request) verdict {
+	tx := e()
+	defer func() { _ = tx.Close() }()
+	v := verdict{Outcome: ftw.Run(tx, &r.Request)}
+	matched := tx.MatchedRules()
+	v.Rules, v.Log = ftw.Log(matched)
+	for _, m := range matched {
+		for _, d := range m.Matches {
+			if m.Rule.Log {
+				v.matches = append(v.matches, fmt.Sprintf("%d %s:%q=%q", m.Rule.ID, d.Variable, d.Key, d.Value))
+			}
 		}
-		v.rules = append(v.rules, m.Rule().ID())
-		v.log += fmt.Sprintf("[id \"%d\"] [msg \"%s\"]", m.Rule().ID(), m.Message())
-		for _, d := range m.MatchedDatas() {
-			v.log += fmt.Sprintf(" [data %q]", d.Data())
-			v.matches = append(v.matches, fmt.Sprintf("%d %s:%q=%q", m.Rule().ID(), d.Variable().Name(), d.Key(), d.Value()))
-		}
-		v.log += "\n"
 	}
-	_ = tx.Close()
 	slices.Sort(v.matches)
 	return v
 }
 
-type ours struct{ e *waf.Engine }
-
-func newOurs(t testing.TB, rules string) ours {
+func compile(t testing.TB, rules string) *waf.Engine {
 	t.Helper()
 	e, err := waf.Compile(coreruleset.FS, waf.Directives(rules))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ours{e}
+	return e
 }
 
-func (e ours) steps(tx *waf.Transaction) steps {
-	status := func() int {
-		if it := tx.Interruption(); it != nil {
-			return it.Status
-		}
-		return 0
-	}
-	return steps{
-		func() int { tx.ProcessRequestHeaders(); return status() },
-		func(b []byte) int { _, _, _ = tx.WriteRequestBody(b); return status() },
-		func() int { _, _ = tx.ProcessRequestBody(); return status() },
-		func(n int) int { tx.ProcessResponseHeaders(n, "HTTP/1.1"); return status() },
-		func(b []byte) int { _, _, _ = tx.WriteResponseBody(b); return status() },
-		func() int { _, _ = tx.ProcessResponseBody(); return status() },
-	}
+func ours(e *waf.Engine) engine { return func() ftw.Transaction { return e.NewTransaction() } }
+
+func newOurs(t testing.TB, rules string) engine {
+	t.Helper()
+	return ours(compile(t, rules))
 }
 
-// run judges a request and keeps nothing.
-func (e ours) run(r *request) {
-	tx := e.e.NewTransaction()
-	play(tx, e.steps(tx), r)
-	tx.ProcessLogging()
-	_ = tx.Close()
+func newTheirs(t testing.TB, rules string) engine {
+	t.Helper()
+	w, err := coraza.NewWAF(coraza.NewWAFConfig().WithRootFS(coreruleset.FS).WithDirectives(rules))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() ftw.Transaction { return theirs{w.NewTransaction()} }
 }
 
-func (e ours) judge(r *request) verdict {
-	tx := e.e.NewTransaction()
-	var v verdict
-	v.status = play(tx, e.steps(tx), r)
-	tx.ProcessLogging()
-	for _, m := range tx.MatchedRules() {
-		if !m.Rule.Log {
-			continue
-		}
-		v.rules = append(v.rules, m.Rule.ID)
-		v.log += fmt.Sprintf("[id \"%d\"] [msg \"%s\"]", m.Rule.ID, m.Message)
-		for _, d := range m.Matches {
-			v.log += fmt.Sprintf(" [data %q]", d.Data)
-			v.matches = append(v.matches, fmt.Sprintf("%d %s:%q=%q", m.Rule.ID, d.Variable, d.Key, d.Value))
-		}
-		v.log += "\n"
+// theirs gives a transaction of Coraza's the methods of ours.
+type theirs struct{ types.Transaction }
+
+func (t theirs) interruption() *waf.Interruption {
+	it := t.Interruption()
+	if it == nil {
+		return nil
 	}
-	_ = tx.Close()
-	slices.Sort(v.matches)
-	return v
+	return &waf.Interruption{RuleID: it.RuleID, Action: it.Action, Status: it.Status, Data: it.Data}
+}
+
+func (t theirs) ProcessRequestHeaders() *waf.Interruption {
+	t.Transaction.ProcessRequestHeaders()
+	return t.interruption()
+}
+
+func (t theirs) WriteRequestBody(b []byte) (*waf.Interruption, int, error) {
+	_, n, err := t.Transaction.WriteRequestBody(b)
+	return t.interruption(), n, err
+}
+
+func (t theirs) ProcessRequestBody() (*waf.Interruption, error) {
+	_, err := t.Transaction.ProcessRequestBody()
+	return t.interruption(), err
+}
+
+func (t theirs) ProcessResponseHeaders(status int, proto string) *waf.Interruption {
+	t.Transaction.ProcessResponseHeaders(status, proto)
+	return t.interruption()
+}
+
+func (t theirs) WriteResponseBody(b []byte) (*waf.Interruption, int, error) {
+	_, n, err := t.Transaction.WriteResponseBody(b)
+	return t.interruption(), n, err
+}
+
+func (t theirs) ProcessResponseBody() (*waf.Interruption, error) {
+	_, err := t.Transaction.ProcessResponseBody()
+	return t.interruption(), err
+}
+
+func (t theirs) MatchedRules() (out []waf.MatchedRule) {
+	for _, m := range t.Transaction.MatchedRules() {
+		l, ok := m.(interface{ Log() bool })
+		one := waf.MatchedRule{Rule: &waf.Rule{ID: m.Rule().ID(), Log: ok && l.Log(), Tags: m.Rule().Tags()}, Message: m.Message(), Data: m.Data()}
+		for _, d := range m.MatchedDatas() {
+			one.Matches = append(one.Matches, waf.Match{Variable: d.Variable().Name(), Key: d.Key(), Value: d.Value(), Message: d.Message(), Data: d.Data()})
+		}
+		out = append(out, one)
+	}
+	return out
 }

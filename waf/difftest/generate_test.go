@@ -8,6 +8,7 @@ import (
 	"html"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -30,8 +31,8 @@ func newGenerator(seed uint64, from []request) *generator {
 	}
 	for i := range from {
 		r := &from[i]
-		_, query, _ := strings.Cut(r.uri, "?")
-		for _, form := range []string{query, string(r.body)} {
+		_, query, _ := strings.Cut(r.URI, "?")
+		for _, form := range []string{query, string(r.Body)} {
 			if q, err := url.ParseQuery(form); err == nil && form != "" {
 				for k, vs := range q {
 					add(k)
@@ -41,13 +42,13 @@ func newGenerator(seed uint64, from []request) *generator {
 				}
 			}
 		}
-		add(string(r.body))
-		for _, h := range r.headers {
+		add(string(r.Body))
+		for _, h := range r.Headers {
 			add(h.Value)
 		}
 	}
 	// A map has no order, and the same seed must make the same requests.
-	sortStrings(g.payloads)
+	slices.Sort(g.payloads)
 	return g
 }
 
@@ -239,7 +240,7 @@ func (g *generator) next() request {
 		uri += "?" + q
 	}
 	r := g.request("GET", uri, "", "")
-	r.headers = r.headers[:2+g.IntN(len(r.headers)-1)]
+	r.Headers = r.Headers[:2+g.IntN(len(r.Headers)-1)]
 	switch g.IntN(12) {
 	case 0, 1:
 		body := g.query()
@@ -258,8 +259,8 @@ func (g *generator) next() request {
 	case 8:
 		g.post(&r, g.pick("text/plain", "application/octet-stream", "", "application/x-www-form-urlencoded, text/xml", g.value()), []byte(g.value()))
 	}
-	if r.body != nil && g.one(15) {
-		r.body = r.body[:g.IntN(len(r.body)+1)]
+	if r.Body != nil && g.one(15) {
+		r.Body = r.Body[:g.IntN(len(r.Body)+1)]
 	}
 	for range g.IntN(3) {
 		g.disturb(&r)
@@ -268,9 +269,9 @@ func (g *generator) next() request {
 }
 
 func (g *generator) post(r *request, contentType string, body []byte) {
-	r.method = g.pick("POST", "POST", "POST", "PUT", "PATCH")
-	r.body = body
-	r.headers = append(r.headers, header{"Content-Type", contentType}, header{"Content-Length", fmt.Sprint(len(body))})
+	r.Method = g.pick("POST", "POST", "POST", "PUT", "PATCH")
+	r.Body = body
+	r.Headers = append(r.Headers, header("Content-Type", contentType), header("Content-Length", fmt.Sprint(len(body))))
 }
 
 // disturb changes something about a request that few clients would send.
@@ -278,36 +279,36 @@ func (g *generator) disturb(r *request) {
 	clean := func(s string) string { return strings.NewReplacer("\r", "", "\n", "").Replace(s) }
 	switch g.IntN(14) {
 	case 0:
-		r.method = g.pick("HEAD", "OPTIONS", "DELETE", "TRACE", "CONNECT", "PROPFIND", "get", "X")
+		r.Method = g.pick("HEAD", "OPTIONS", "DELETE", "TRACE", "CONNECT", "PROPFIND", "get", "X")
 	case 1:
-		r.proto = g.pick("HTTP/1.0", "HTTP/2", "HTTP/0.9", "HTTP/3.0", "JUNK/1.0")
+		r.Proto = g.pick("HTTP/1.0", "HTTP/2", "HTTP/0.9", "HTTP/3.0", "JUNK/1.0")
 	case 2:
-		r.headers = append(r.headers, header{"Cookie", g.word() + "=" + clean(g.value()) + "; " + clean(g.name()) + "=" + g.word()})
+		r.Headers = append(r.Headers, header("Cookie", g.word()+"="+clean(g.value())+"; "+clean(g.name())+"="+g.word()))
 	case 3:
-		r.headers = append(r.headers, header{"User-Agent", clean(g.attackFrom())})
+		r.Headers = append(r.Headers, header("User-Agent", clean(g.attackFrom())))
 	case 4:
-		r.headers = append(r.headers, header{"Referer", clean(g.attackFrom())})
+		r.Headers = append(r.Headers, header("Referer", clean(g.attackFrom())))
 	case 5:
-		r.headers = append(r.headers, header{g.pick("X-Forwarded-For", "X-File-Name", "Range", "Accept", "Accept-Charset", "Content-Encoding", "X-Method-Override", "Expect", "Proxy", "Origin"), clean(g.value())})
+		r.Headers = append(r.Headers, header(g.pick("X-Forwarded-For", "X-File-Name", "Range", "Accept", "Accept-Charset", "Content-Encoding", "X-Method-Override", "Expect", "Proxy", "Origin"), clean(g.value())))
 	case 6:
-		r.headers = append(r.headers, header{"Range", g.pick("bytes=0-1", "bytes=0-1,2-3,4-5,6-7,8-9,10-11,12-13", "bytes=-", "bytes=9-1")})
+		r.Headers = append(r.Headers, header("Range", g.pick("bytes=0-1", "bytes=0-1,2-3,4-5,6-7,8-9,10-11,12-13", "bytes=-", "bytes=9-1")))
 	case 7:
-		r.headers = append(r.headers, header{"Content-Length", g.pick("0", "-1", "5", "a")})
+		r.Headers = append(r.Headers, header("Content-Length", g.pick("0", "-1", "5", "a")))
 	case 8:
-		r.headers = append(r.headers, header{"Transfer-Encoding", g.pick("chunked", "gzip, chunked")})
+		r.Headers = append(r.Headers, header("Transfer-Encoding", g.pick("chunked", "gzip, chunked")))
 	case 9:
-		if i := g.IntN(len(r.headers)); true {
-			r.headers = append(r.headers[:i:i], r.headers[i+1:]...)
+		if i := g.IntN(len(r.Headers)); true {
+			r.Headers = append(r.Headers[:i:i], r.Headers[i+1:]...)
 		}
 	case 10:
-		i := g.IntN(len(r.headers))
-		r.headers[i].Value = clean(g.mutate(r.headers[i].Value))
+		i := g.IntN(len(r.Headers))
+		r.Headers[i].Value = clean(g.mutate(r.Headers[i].Value))
 	case 11:
-		r.headers[0].Value = g.pick("127.0.0.1", "www.example.com:8080", "", "[::1]", "a b", "example.com/..")
+		r.Headers[0].Value = g.pick("127.0.0.1", "www.example.com:8080", "", "[::1]", "a b", "example.com/..")
 	case 12:
-		r.uri = g.pick("*", "http://www.example.com/", "//a", "/%", "/%zz", "/a?b?c", "/?", "/\\x", "/a;b=c") + g.query()
+		r.URI = g.pick("*", "http://www.example.com/", "//a", "/%", "/%zz", "/a?b?c", "/?", "/\\x", "/a;b=c") + g.query()
 	case 13:
-		r.respBody = g.sentence(50) + g.attackFrom()
-		r.status = 200 + 100*g.IntN(4)
+		r.Answer.Body = g.sentence(50) + g.attackFrom()
+		r.Answer.Status = 200 + 100*g.IntN(4)
 	}
 }

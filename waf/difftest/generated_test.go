@@ -13,8 +13,6 @@ import (
 	"testing"
 )
 
-func sortStrings(s []string) { slices.Sort(s) }
-
 // number reads a number from the environment.
 func number(t testing.TB, name string, otherwise uint64) uint64 {
 	t.Helper()
@@ -41,18 +39,18 @@ var partHeaderRules = []int{922100, 922110, 922120, 922130}
 
 // differs says whether ours is a verdict that Coraza does not give. stable is
 // false if Coraza gave several.
-func differs(a theirs, r *request, want, got verdict) (different, stable bool) {
+func differs(a engine, r *request, want, got verdict) (different, stable bool) {
 	same := func(x verdict) bool {
-		ours := got.rules
-		if slices.Contains(x.rules, 200002) {
-			more := func(id int) bool { return slices.Contains(partHeaderRules, id) && !slices.Contains(x.rules, id) }
+		ours := got.Rules
+		if slices.Contains(x.Rules, 200002) {
+			more := func(id int) bool { return slices.Contains(partHeaderRules, id) && !slices.Contains(x.Rules, id) }
 			if slices.ContainsFunc(ours, more) { // and the score is higher
 				ours = slices.DeleteFunc(slices.Clone(ours), func(id int) bool {
-					return more(id) || (id == 949110 || id == 980170) && !slices.Contains(x.rules, id)
+					return more(id) || (id == 949110 || id == 980170) && !slices.Contains(x.Rules, id)
 				})
 			}
 		}
-		return x.status == got.status && slices.Equal(x.rules, ours)
+		return x.Status == got.Status && slices.Equal(x.Rules, ours)
 	}
 	if same(want) {
 		return false, true
@@ -69,7 +67,7 @@ func differs(a theirs, r *request, want, got verdict) (different, stable bool) {
 // keeps the values of one of them, and which one is left to chance.
 func losesValues(r *request) bool {
 	names := map[string]string{}
-	for pair := range strings.SplitSeq(string(r.body), "&") {
+	for pair := range strings.SplitSeq(string(r.Body), "&") {
 		name, _, _ := strings.Cut(pair, "=")
 		if s, err := url.QueryUnescape(name); err == nil {
 			name = s
@@ -95,8 +93,7 @@ func TestGenerated(t *testing.T) {
 	from := stages(t)
 	type pair struct {
 		name string
-		a    theirs
-		b    ours
+		a, b engine
 	}
 	var pairs []pair
 	for _, m := range []struct{ name, rules string }{{"paranoia 1, blocking", paranoia1}, {"paranoia 4, detecting", paranoia4}} {
@@ -117,10 +114,10 @@ func TestGenerated(t *testing.T) {
 					r := g.next()
 					p := &pairs[i%2]
 					want, got := p.a.judge(&r), p.b.judge(&r)
-					if want.status >= 400 {
+					if want.Status >= 400 {
 						refused.Add(1)
 					}
-					if len(want.rules) > 0 {
+					if len(want.Rules) > 0 {
 						matching.Add(1)
 					}
 					bad, stable := differs(p.a, &r, want, got)
@@ -149,9 +146,9 @@ func TestGenerated(t *testing.T) {
 
 // String is a request nearly as it is sent.
 func (r *request) String() string {
-	s := fmt.Sprintf("%s %q %s\n", r.method, r.uri, r.proto)
-	for _, h := range r.headers {
+	s := fmt.Sprintf("%s %q %s\n", r.Method, r.URI, r.Proto)
+	for _, h := range r.Headers {
 		s += fmt.Sprintf("%s: %q\n", h.Name, h.Value)
 	}
-	return s + fmt.Sprintf("%.3000q\nanswer %d %q", r.body, r.status, r.respBody)
+	return s + fmt.Sprintf("%.3000q\nanswer %d %q", r.Body, r.Answer.Status, r.Answer.Body)
 }

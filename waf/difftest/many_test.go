@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+
+	"github.com/ringwall/ringwall/waf/ftw"
 )
 
 // TestManyGoroutines runs one engine in 64 goroutines, from cold, and compares
@@ -42,9 +44,9 @@ func FuzzRequest(f *testing.F) {
 	from := stages(f)
 	g := newGenerator(2, from)
 	add := func(r request) {
-		ct, _ := r.header("Content-Type")
-		cookie, _ := r.header("Cookie")
-		f.Add(r.method, r.uri, ct, cookie, r.body, r.respBody)
+		ct, _ := r.Get("Content-Type")
+		cookie, _ := r.Get("Cookie")
+		f.Add(r.Method, r.URI, ct, cookie, r.Body, r.Answer.Body)
 	}
 	for _, r := range sample(from, 60) {
 		add(r)
@@ -53,12 +55,12 @@ func FuzzRequest(f *testing.F) {
 		add(g.next())
 	}
 	a, b := newTheirs(f, directives(paranoia4)), newOurs(f, directives(paranoia4))
-	f.Fuzz(func(t *testing.T, method, uri, contentType, cookie string, body []byte, answer string) {
-		if len(uri)+len(cookie)+len(body)+len(answer) > 5000 {
+	f.Fuzz(func(t *testing.T, method, uri, contentType, cookie string, body []byte, said string) {
+		if len(uri)+len(cookie)+len(body)+len(said) > 5000 {
 			return // Coraza takes too long
 		}
-		r := request{method: method, uri: uri, proto: "HTTP/1.1", body: body, status: 200, respBody: answer, respHeaders: []header{{"Content-Type", "text/plain"}},
-			headers: []header{{"Host", "localhost"}, {"User-Agent", "x"}, {"Content-Type", contentType}, {"Cookie", cookie}, {"Content-Length", fmt.Sprint(len(body))}}}
+		r := request{Request: ftw.Request{Method: method, URI: uri, Proto: "HTTP/1.1", Body: body, Answer: answer(200, "text/plain", said),
+			Headers: []ftw.Header{header("Host", "localhost"), header("User-Agent", "x"), header("Content-Type", contentType), header("Cookie", cookie), header("Content-Length", fmt.Sprint(len(body)))}}}
 		want, got := a.judge(&r), b.judge(&r)
 		if losesValues(&r) {
 			return

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ringwall/ringwall/waf/ftw"
 	"github.com/ringwall/ringwall/waf/internal/dfa"
 	"github.com/ringwall/ringwall/waf/internal/transform"
 )
@@ -18,8 +19,8 @@ import (
 func handmade() (out []request) {
 	for _, v := range []string{`<scr%00ipt>alert(1)</scr%00ipt>`, `\\\\6a avascript:alert(1)`, `%3B%2Fusr%2Flib%2F..%2F.%2Fbin%2F..%2Fbin%2Fcurl+x`, `;/bin/./bash`,
 		`XyQkTkRfRlVOQyQkX2Z1bmN0aW9uKCl7fQ==`, `d2hpbGUodHJ1ZSl7fQ==`, `%22++in++%0a%28+%28l%5Cu006Cocation`, `x'  union/* */select`, "%27%09%09%0aor%0a%0a1=1--"} {
-		out = append(out, request{name: "handmade " + v, method: "GET", uri: "/?x=" + v, proto: "HTTP/1.1", status: 200,
-			headers: []header{{"Host", "localhost"}, {"User-Agent", "test"}, {"Accept", "*/*"}}})
+		out = append(out, request{name: "handmade " + v, Request: ftw.Request{Method: "GET", URI: "/?x=" + v, Proto: "HTTP/1.1", Answer: answer(200, "text/plain", ""),
+			Headers: []ftw.Header{header("Host", "localhost"), header("User-Agent", "test"), header("Accept", "*/*")}}})
 	}
 	return out
 }
@@ -31,7 +32,8 @@ func TestMutations(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	all := append(handmade(), stages(t)...)
-	a, b := newTheirs(t, directives(paranoia4)), newOurs(t, directives(paranoia4))
+	compiled := compile(t, directives(paranoia4))
+	a, b := newTheirs(t, directives(paranoia4)), ours(compiled)
 	want := make([]*verdict, len(all))
 	agrees := func(i int) bool {
 		if want[i] == nil {
@@ -39,7 +41,7 @@ func TestMutations(t *testing.T) {
 			want[i] = &v
 		}
 		got := b.judge(&all[i])
-		if got.status == want[i].status && slices.Equal(got.rules, want[i].rules) {
+		if got.Status == want[i].Status && slices.Equal(got.Rules, want[i].Rules) {
 			return true
 		}
 		bad, _ := differs(a, &all[i], *want[i], got)
@@ -67,14 +69,14 @@ func TestMutations(t *testing.T) {
 
 	// Patterns of rules that have a test of their own and share it with no other.
 	byExpr := map[string][]int{}
-	for _, r := range b.e.Rules() {
+	for _, r := range compiled.Rules() {
 		if arg, ok := strings.CutPrefix(r.Operator, "@rx "); ok && r.Log {
 			byExpr["(?sm)"+arg] = append(byExpr["(?sm)"+arg], r.ID)
 		}
 	}
 	tested := map[int]bool{}
 	for i := range all {
-		for _, id := range all[i].expect.ids {
+		for _, id := range all[i].want.Rules {
 			tested[id] = true
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/ringwall/ringwall/waf/ftw"
 )
 
 // kinds are requests as in bench/, in 400 variants each.
@@ -73,21 +75,21 @@ func (w *writer) attack() string {
 }
 
 func (w *writer) request(method, uri, contentType, body string) request {
-	r := request{method: method, uri: uri, proto: "HTTP/1.1", status: 200, respHeaders: []header{{"Content-Type", "text/html"}}, headers: []header{
-		{"Host", "www.example.com"},
-		{"User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
-		{"Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"},
-		{"Accept-Language", "en-GB,en;q=0.7"},
-		{"Accept-Encoding", "gzip, deflate, br"},
-		{"Referer", "https://www.example.com/" + w.word()},
-		{"Cookie", fmt.Sprintf("theme=%s; visit=%d; basket=%s", w.word(), w.IntN(1000), w.word())},
-		{"Cache-Control", "max-age=0"},
-		{"Upgrade-Insecure-Requests", "1"},
-		{"Dnt", "1"},
-	}}
+	r := request{Request: ftw.Request{Method: method, URI: uri, Proto: "HTTP/1.1", Answer: answer(200, "text/html", ""), Headers: []ftw.Header{
+		header("Host", "www.example.com"),
+		header("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+		header("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+		header("Accept-Language", "en-GB,en;q=0.7"),
+		header("Accept-Encoding", "gzip, deflate, br"),
+		header("Referer", "https://www.example.com/"+w.word()),
+		header("Cookie", fmt.Sprintf("theme=%s; visit=%d; basket=%s", w.word(), w.IntN(1000), w.word())),
+		header("Cache-Control", "max-age=0"),
+		header("Upgrade-Insecure-Requests", "1"),
+		header("Dnt", "1"),
+	}}}
 	if method == "POST" {
-		r.headers = append(r.headers, header{"Origin", "https://www.example.com"}, header{"Content-Type", contentType}, header{"Content-Length", fmt.Sprint(len(body))})
-		r.body = []byte(body)
+		r.Headers = append(r.Headers, header("Origin", "https://www.example.com"), header("Content-Type", contentType), header("Content-Length", fmt.Sprint(len(body))))
+		r.Body = []byte(body)
 	}
 	return r
 }
@@ -104,21 +106,10 @@ func variants(kind int) []request {
 // serving is how a site has it: responses are not inspected, nothing is audited.
 const serving = paranoia1 + "SecResponseBodyAccess Off\n"
 
-func BenchmarkTransaction(b *testing.B) {
-	e := newOurs(b, directives(serving))
-	for k := range kinds {
-		b.Run(kinds[k].name, func(b *testing.B) {
-			all := variants(k)
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				e.run(&all[i%len(all)])
-			}
-		})
-	}
-}
+func BenchmarkTransaction(b *testing.B) { benchmark(b, newOurs(b, directives(serving))) }
+func BenchmarkCoraza(b *testing.B)      { benchmark(b, newTheirs(b, directives(serving))) }
 
-func BenchmarkCoraza(b *testing.B) {
-	e := newTheirs(b, directives(serving))
+func benchmark(b *testing.B, e engine) {
 	for k := range kinds {
 		b.Run(kinds[k].name, func(b *testing.B) {
 			all := variants(k)

@@ -54,16 +54,44 @@ type Outcome struct {
 	Log     string
 }
 
+// A Transaction is one of an engine's: a *waf.Transaction, or another engine's that
+// is given the same methods.
+type Transaction interface {
+	ProcessConnection(client string, clientPort int, server string, serverPort int)
+	ProcessURI(uri, method, proto string)
+	SetServerName(name string)
+	AddRequestHeader(key, value string)
+	ProcessRequestHeaders() *waf.Interruption
+	WriteRequestBody(b []byte) (*waf.Interruption, int, error)
+	ProcessRequestBody() (*waf.Interruption, error)
+	AddResponseHeader(key, value string)
+	ProcessResponseHeaders(status int, proto string) *waf.Interruption
+	IsResponseBodyAccessible() bool
+	IsResponseBodyProcessable() bool
+	WriteResponseBody(b []byte) (*waf.Interruption, int, error)
+	ProcessResponseBody() (*waf.Interruption, error)
+	ProcessLogging()
+	MatchedRules() []waf.MatchedRule
+	Close() error
+}
+
 // Play runs a request and its answer through an engine.
 func Play(e *waf.Engine, r *Request) Outcome {
 	tx := e.NewTransaction()
 	defer func() { _ = tx.Close() }()
+	o := Run(tx, r)
+	o.Rules, o.Log = Log(tx.MatchedRules())
+	return o
+}
+
+// Run takes a request and its answer through all phases of a transaction, up to
+// its interruption. The outcome does not list the rules yet.
+func Run(tx Transaction, r *Request) Outcome {
 	o := Outcome{Status: r.Answer.Status}
 	if it := run(tx, r); it != nil {
 		o.Status, o.Refused = it.Status, true
 	}
 	tx.ProcessLogging()
-	o.Rules, o.Log = Log(tx.MatchedRules())
 	return o
 }
 
@@ -76,6 +104,11 @@ func Log(matched []waf.MatchedRule) (rules []int, text string) {
 		}
 		rules = append(rules, m.Rule.ID)
 		fmt.Fprintf(&log, "[id \"%d\"] [msg %q] [data %q]", m.Rule.ID, m.Message, m.Data)
+		for _, d := range m.Matches {
+			if d.Data != "" && d.Data != m.Data {
+				fmt.Fprintf(&log, " [data %q]", d.Data)
+			}
+		}
 		for _, tag := range m.Rule.Tags {
 			fmt.Fprintf(&log, " [tag %q]", tag)
 		}
@@ -84,7 +117,7 @@ func Log(matched []waf.MatchedRule) (rules []int, text string) {
 	return rules, log.String()
 }
 
-func run(tx *waf.Transaction, r *Request) *waf.Interruption {
+func run(tx Transaction, r *Request) *waf.Interruption {
 	tx.ProcessConnection("127.0.0.1", 40000, "127.0.0.1", 80)
 	tx.ProcessURI(r.URI, r.Method, r.Proto)
 	for _, h := range r.Headers {
