@@ -138,9 +138,7 @@ func Read(files fs.FS) ([]Stage, error) {
 }
 
 func readFile(name string, b []byte) ([]Stage, error) {
-	bad := func(line int, format string, a ...any) error {
-		return fmt.Errorf("reading tests: %s:%d: %w", name, line, fmt.Errorf(format, a...))
-	}
+	bad := func(line int, err error) error { return fmt.Errorf("reading tests: %s:%d: %w", name, line, err) }
 	var f testFile
 	var doc yaml.Node
 	err := yaml.Unmarshal(b, &doc)
@@ -151,13 +149,13 @@ func readFile(name string, b []byte) ([]Stage, error) {
 		err = doc.Decode(&f)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading tests: %s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, bad(mistake(err, 1))
 	}
 	if f.RuleID == 0 {
 		f.RuleID, _ = strconv.Atoi(strings.TrimSuffix(path.Base(name), path.Ext(name)))
 	}
 	if f.Tests == nil {
-		return nil, bad(1, "got no tests, want a list under tests: with input: and output: in each of its stages")
+		return nil, bad(1, errors.New("got no tests, want a list under tests: with input: and output: in each of its stages"))
 	}
 	var out []Stage
 	var errs []error
@@ -170,13 +168,30 @@ func readFile(name string, b []byte) ([]Stage, error) {
 			n := &t.Stages[j]
 			s := Stage{Name: fmt.Sprintf("%d-%d.%d", f.RuleID, id, j), Desc: strings.TrimSpace(t.Desc), File: name, Line: n.Line}
 			if err := s.read(n); err != nil {
-				errs = append(errs, bad(n.Line, "stage %s: %w", s.Name, err))
+				line, err := mistake(err, n.Line)
+				errs = append(errs, bad(line, fmt.Errorf("stage %s: %w", s.Name, err)))
 				continue
 			}
 			out = append(out, s)
 		}
 	}
 	return out, errors.Join(errs...)
+}
+
+var yamlMistake = regexp.MustCompile(`^yaml: (?:unmarshal errors:\s*)?line (\d+): `)
+
+// mistake takes the line and the name of the format off an error of the YAML
+// reader; other errors are of the given line.
+func mistake(err error, line int) (int, error) {
+	text := err.Error()
+	m := yamlMistake.FindStringSubmatch(text)
+	if m == nil {
+		return line, errors.New(strings.TrimPrefix(text, "yaml: "))
+	}
+	if n, err := strconv.Atoi(m[1]); err == nil {
+		line = n
+	}
+	return line, errors.New(strings.ReplaceAll(text[len(m[0]):], "\n  ", "; "))
 }
 
 func (s *Stage) read(n *yaml.Node) error {
@@ -186,7 +201,7 @@ func (s *Stage) read(n *yaml.Node) error {
 	}
 	var text stageText
 	if err := n.Decode(&text); err != nil {
-		return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
+		return err
 	}
 	r, err := text.Input.request()
 	if err != nil {
