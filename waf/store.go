@@ -12,9 +12,10 @@ import (
 // A store keeps values from request to request: IP, GLOBAL, SESSION, USER and
 // RESOURCE. It is in memory and bounded; what was not used for longest goes first.
 type store struct {
-	mu   sync.Mutex
-	rows map[storeKey]*list.Element
-	lru  list.List
+	mu    sync.Mutex
+	rows  map[storeKey]*list.Element
+	lru   list.List
+	bytes int // of all rows
 }
 
 type storeKey struct {
@@ -26,6 +27,7 @@ type storeRow struct {
 	key    storeKey
 	values map[string]storeValue
 	until  time.Time
+	bytes  int
 }
 
 type storeValue struct {
@@ -38,6 +40,12 @@ func newStore() *store { return &store{} }
 const (
 	maxRows   = 65536
 	maxValues = 256 // of one row
+	maxStored = 64 << 20
+	maxRow    = 64 << 10 // bytes; a value that would make a row larger is not kept
+
+	// What a row and a value cost beside their texts.
+	rowBytes   = 512
+	valueBytes = 128
 )
 
 // A storeRef is a row that a transaction opened with initcol.
@@ -124,25 +132,53 @@ func (s *store) with(k storeKey, now time.Time, age time.Duration, f func(*store
 	defer s.mu.Unlock()
 	e := s.rows[k]
 	if e != nil && now.After(e.Value.(*storeRow).until) {
-		s.lru.Remove(e)
+		s.drop(e)
 		e = nil
 	}
 	if e == nil {
 		if s.rows == nil {
 			s.rows = map[storeKey]*list.Element{}
 		}
-		e = s.lru.PushFront(&storeRow{key: k, values: map[string]storeValue{}})
+		e = s.lru.PushFront(&storeRow{key: k, values: map[string]storeValue{}, bytes: rowBytes + len(k.key)})
 		s.rows[k] = e
-		if s.lru.Len() > maxRows {
-			last := s.lru.Back()
-			s.lru.Remove(last)
-			delete(s.rows, last.Value.(*storeRow).key)
-		}
+		s.bytes += rowBytes + len(k.key)
 	}
 	s.lru.MoveToFront(e)
 	row := e.Value.(*storeRow)
 	row.until = now.Add(age)
+	before := row.bytes
 	f(row)
+	s.bytes += row.bytes - before
+	for s.lru.Len() > maxRows || s.bytes > maxStored {
+		s.drop(s.lru.Back())
+	}
+}
+
+func (s *store) drop(e *list.Element) {
+	row := s.lru.Remove(e).(*storeRow)
+	s.bytes -= row.bytes
+	delete(s.rows, row.key)
+}
+
+// set gives the row a value, unless there is no room for it.
+func (r *storeRow) set(name, text string) {
+	old, had := r.values[name]
+	more := len(text) - len(old.text)
+	if !had {
+		more += valueBytes + len(name)
+	}
+	if !had && len(r.values) >= maxValues || more > 0 && r.bytes+more > maxRow {
+		return
+	}
+	r.bytes += more
+	r.values[strings.Clone(name)] = storeValue{strings.Clone(text), old.until}
+}
+
+func (r *storeRow) remove(name string) {
+	if old, had := r.values[name]; had {
+		r.bytes -= valueBytes + len(name) + len(old.text)
+		delete(r.values, name)
+	}
 }
 
 // stored returns a stored value; its name is in lower case.
@@ -156,17 +192,11 @@ func (tx *Transaction) stored(v varID, name string) (s string, ok bool) {
 }
 
 func (tx *Transaction) storeSet(v varID, name, value string) {
-	tx.row(v, func(row *storeRow) {
-		old, had := row.values[name]
-		if !had && len(row.values) >= maxValues {
-			return
-		}
-		row.values[strings.Clone(name)] = storeValue{strings.Clone(value), old.until}
-	})
+	tx.row(v, func(row *storeRow) { row.set(name, value) })
 }
 
 func (tx *Transaction) storeRemove(v varID, name string) {
-	tx.row(v, func(row *storeRow) { delete(row.values, name) })
+	tx.row(v, func(row *storeRow) { row.remove(name) })
 }
 
 func (tx *Transaction) gatherStore(out []value, t *target) []value {
