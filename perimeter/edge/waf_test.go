@@ -346,6 +346,7 @@ func upload(t *testing.T, name string, size int, fields ...string) (contentType 
 }
 
 func TestUploads(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // others' temporary files are not counted
 	before := tempFiles(t)
 	s := newSite(t, testPlan())
 	for _, size := range []int{100, 10 << 10, 300 << 10, 900 << 10} {
