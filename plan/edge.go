@@ -45,6 +45,11 @@ type Exclusion struct {
 	Reason string `json:"reason"`
 }
 
+// Same says whether two exclusions leave out the same, whatever their reasons.
+func (x Exclusion) Same(y Exclusion) bool {
+	return x.Rule == y.Rule && x.Path == y.Path && x.Target == y.Target
+}
+
 // Cache settings (RFC 9111). Nothing that depends on a cookie, an authorization
 // header or the tier is ever stored.
 type Cache struct {

@@ -248,7 +248,7 @@ var (
 func exclusion(i int, x plan.Exclusion) (string, error) {
 	doing := fmt.Sprintf("reading WAF exclusion %d", i+1)
 	switch {
-	case (x.Rule < 900000 || x.Rule > 999999) && (x.Rule < 1 || x.Rule > maxOwnID):
+	case (x.Rule < 900000 || x.Rule > 999999) && (x.Rule < 1 || x.Rule > MaxOwnID):
 		return "", fmt.Errorf("%s: got rule %d, want the id of a core rule, such as 942100, or of one of your own", doing, x.Rule)
 	case x.Target != "" && !exclusionTarget().MatchString(x.Target):
 		return "", fmt.Errorf("%s: got target %q, want a variable such as ARGS:content", doing, x.Target)

@@ -15,8 +15,8 @@ import (
 	"github.com/ringwall/ringwall/waf"
 )
 
-// maxOwnID is the last id that SecLang leaves to rules of a user's own.
-const maxOwnID = 99999
+// MaxOwnID is the last id that SecLang leaves to rules of a user's own.
+const MaxOwnID = 99999
 
 // CheckRules compiles a plan's rules: an error says which line of which file is wrong.
 func CheckRules(p *plan.Plan) error {
@@ -35,8 +35,8 @@ func ownIDs(p *plan.Plan, w *waf.Engine) error {
 	}
 	var errs []error
 	for _, r := range w.Rules() {
-		if own[r.File] && (r.ID < 1 || r.ID > maxOwnID) {
-			errs = append(errs, fmt.Errorf("reading rules: %s:%d: got id %d, want one from 1 to %d", r.File, r.Line, r.ID, maxOwnID))
+		if own[r.File] && (r.ID < 1 || r.ID > MaxOwnID) {
+			errs = append(errs, fmt.Errorf("reading rules: %s:%d: got id %d, want one from 1 to %d", r.File, r.Line, r.ID, MaxOwnID))
 		}
 	}
 	return errors.Join(errs...)

@@ -1,12 +1,8 @@
 package edge
 
 import (
-	"bytes"
 	"container/list"
-	"encoding/json"
-	"mime"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -30,12 +26,22 @@ type Recorded struct {
 	Headers []ftw.Header `json:"headers"`
 	Body    []byte       `json:"body,omitempty"`
 	Status  int          `json:"status"`
+
+	// Masked are the parts that are not as they were sent, as rules call them:
+	// REQUEST_COOKIES:sid, ARGS:password, FILES:photo.
+	Masked []string `json:"masked,omitempty"`
+	// Unkept says why there are no headers, no query and no body: the request can
+	// be counted, and not be judged again.
+	Unkept string `json:"unkept,omitempty"`
 }
 
+// Mask stands where a recorded request had what may be a secret. It is a plain
+// word, so that it does not look like an attack.
+const Mask = "masked"
+
 const (
-	recordBody  = 16 << 10    // bytes; requests with a larger body are not kept
+	recordBody  = 16 << 10    // bytes; of requests with a larger body only that they came is kept
 	recordPause = time.Minute // how long a shape's latest request stands before a newer one replaces it
-	masked      = "masked"    // a plain word: what stands for a secret must not look like an attack
 )
 
 // A recorder remembers which shapes were kept last.
@@ -61,34 +67,43 @@ func (e *Edge) OnGood(keep func(*Recorded)) {
 // candidate copies a request that the rules let pass, if it is to be kept when
 // the app's answer is good too; nil: it is not. seen is its body as it was judged.
 func (rc *recorder) candidate(r *http.Request, rec *proxy.Record, most int, seen []byte, hasBody bool) *Recorded {
-	if rc == nil || most <= 0 || rec.Refusal != nil || len(seen) > recordBody || hasBody && seen == nil || r.Header.Get("Upgrade") != "" {
+	if rc == nil || most <= 0 || rec.Refusal != nil {
 		return nil
 	}
-	body, names, ok := maskBody(r.Header.Get("Content-Type"), seen)
-	if !ok {
-		return nil
+	m := &masker{}
+	out := &Recorded{Time: rec.Start, Profile: rec.Profile, Method: r.Method, URI: r.URL.EscapedPath(), Proto: r.Proto}
+	body, why := m.body(r, seen, hasBody)
+	if why != "" {
+		out.Unkept = why
+		out.Shape = strings.Join([]string{rec.Profile, r.Method, out.URI, "not kept"}, " ")
+		if !rc.wants(out.Shape, rec.Start, most) {
+			return nil
+		}
+		return out
 	}
-	query, more := maskQuery(r.URL.RawQuery)
-	names = append(names, more...)
+	query := m.query(r.URL.RawQuery)
+	names := slices.Clone(m.names)
 	slices.Sort(names)
-	shape := rec.Profile + " " + r.Method + " " + r.URL.EscapedPath() + " " + strings.Join(slices.Compact(names), ",")
-	if !rc.wants(shape, rec.Start, most) {
+	out.Shape = strings.Join([]string{rec.Profile, r.Method, out.URI, strings.Join(slices.Compact(names), ",")}, " ")
+	if !rc.wants(out.Shape, rec.Start, most) {
 		return nil
 	}
-	out := &Recorded{Time: rec.Start, Profile: rec.Profile, Shape: shape, Method: r.Method, URI: r.URL.EscapedPath(), Proto: r.Proto,
-		Headers: []ftw.Header{{Name: "Host", Value: r.Host}}, Body: body}
+	out.Body = body
 	if query != "" {
 		out.URI += "?" + query
 	}
+	out.Headers = []ftw.Header{{Name: "Host", Value: r.Host}}
 	for name, values := range r.Header {
 		if stripped(name) || name == plan.HeaderRequest {
 			continue
 		}
 		for _, v := range values {
-			out.Headers = append(out.Headers, ftw.Header{Name: name, Value: maskHeader(name, v)})
+			out.Headers = append(out.Headers, ftw.Header{Name: name, Value: m.header(name, v)})
 		}
 	}
 	slices.SortFunc(out.Headers, func(a, b ftw.Header) int { return strings.Compare(a.Name, b.Name) })
+	slices.Sort(m.masked)
+	out.Masked = slices.Compact(m.masked)
 	return out
 }
 
@@ -122,141 +137,4 @@ func (rc *recorder) good(c *Recorded, status int) {
 	}
 	c.Status = status
 	rc.keep(c)
-}
-
-// maskHeader is a header's value without what may identify or let in.
-func maskHeader(name, v string) string {
-	switch {
-	case name == "Cookie":
-		var out []string
-		for pair := range strings.SplitSeq(v, ";") {
-			cookie, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
-			out = append(out, cookie+"="+masked)
-		}
-		return strings.Join(out, "; ")
-	case name == "Referer":
-		before, query, ok := strings.Cut(v, "?")
-		if !ok {
-			return v
-		}
-		query, _ = maskQuery(query)
-		return before + "?" + query
-	case proxy.Secret(name):
-		return masked
-	}
-	return v
-}
-
-// maskQuery masks the secret fields of a query or a form and lists the names of
-// all fields.
-func maskQuery(query string) (out string, names []string) {
-	if query == "" {
-		return "", nil
-	}
-	var pairs []string
-	for pair := range strings.SplitSeq(query, "&") {
-		name, v, has := strings.Cut(pair, "=")
-		plain, err := url.QueryUnescape(name)
-		if err != nil {
-			plain = name
-		}
-		names = append(names, plain)
-		if has && v != "" && (err != nil || proxy.Secret(plain)) {
-			pair = name + "=" + masked
-		}
-		pairs = append(pairs, pair)
-	}
-	return strings.Join(pairs, "&"), names
-}
-
-// maskBody masks what is secret in a body that it can take apart, and lists the
-// names of its fields. false: it cannot.
-func maskBody(contentType string, seen []byte) (out []byte, names []string, ok bool) {
-	if len(seen) == 0 {
-		return nil, nil, true
-	}
-	if boundary := formBoundary(contentType); boundary != "" {
-		return maskParts(boundary, seen)
-	}
-	kind, _, err := mime.ParseMediaType(contentType)
-	switch {
-	case err != nil:
-		return nil, nil, false
-	case kind == "application/x-www-form-urlencoded":
-		text, names := maskQuery(string(seen))
-		return []byte(text), names, true
-	case kind == "application/json" || strings.HasSuffix(kind, "+json"):
-		d := json.NewDecoder(bytes.NewReader(seen))
-		d.UseNumber()
-		var v any
-		if d.Decode(&v) != nil || d.More() {
-			return nil, nil, false
-		}
-		names := []string{}
-		v = maskJSON(v, "", &names)
-		var b bytes.Buffer
-		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(false) // the rules are to see what the visitor wrote
-		if enc.Encode(v) != nil {
-			return nil, nil, false
-		}
-		return bytes.TrimSpace(b.Bytes()), names, true
-	}
-	return nil, nil, false
-}
-
-func maskJSON(v any, name string, names *[]string) any {
-	switch x := v.(type) {
-	case map[string]any:
-		for k, item := range x {
-			x[k] = maskJSON(item, k, names)
-		}
-		return x
-	case []any:
-		for i, item := range x {
-			x[i] = maskJSON(item, name, names)
-		}
-		return x
-	}
-	*names = append(*names, name)
-	if proxy.Secret(name) && v != nil {
-		return masked
-	}
-	return v
-}
-
-// maskParts masks secret fields and leaves the content of files out of a form in
-// parts, whose form readForm has judged.
-func maskParts(boundary string, seen []byte) (out []byte, names []string, ok bool) {
-	var b bytes.Buffer
-	delim := "--" + boundary
-	for i, part := range strings.Split(string(seen), delim) {
-		head, _, found := strings.Cut(part, "\r\n\r\n")
-		if i == 0 || !found {
-			if i > 0 && !strings.HasPrefix(part, "--") {
-				return nil, nil, false
-			}
-			b.WriteString(strings.Repeat(delim, min(i, 1)) + part)
-			continue
-		}
-		_, params, err := mime.ParseMediaType(disposition(head))
-		if err != nil {
-			return nil, nil, false
-		}
-		names = append(names, params["name"])
-		if _, isFile := params["filename"]; isFile || proxy.Secret(params["name"]) {
-			part = head + "\r\n\r\n" + masked + "\r\n"
-		}
-		b.WriteString(delim + part)
-	}
-	return b.Bytes(), names, true
-}
-
-func disposition(head string) string {
-	for line := range strings.SplitSeq(head, "\r\n") {
-		if name, v, _ := strings.Cut(line, ":"); strings.EqualFold(name, "Content-Disposition") {
-			return strings.TrimSpace(v)
-		}
-	}
-	return ""
 }

@@ -116,7 +116,7 @@ func refusal(tx *waf.Transaction) *proxy.Refusal {
 	switch {
 	case it.RuleID == 0:
 		ref.Control, ref.Reason, ref.Detail = "edge/waf-body", "the request is more than can be inspected", "over the limit of "+it.Data
-	case it.RuleID > 0 && it.RuleID <= maxOwnID:
+	case it.RuleID > 0 && it.RuleID <= MaxOwnID:
 		ref.Reason, ref.Detail = "a rule of this site refuses the request", fmt.Sprintf("rule %d of the site's own", it.RuleID)
 	case sums(it.RuleID):
 		ref.Threshold = threshold
@@ -145,7 +145,7 @@ func refusal(tx *waf.Transaction) *proxy.Refusal {
 	}
 	best := 0
 	for i, s := range scores {
-		if s > best && (it.RuleID < 1 || it.RuleID > maxOwnID) {
+		if s > best && (it.RuleID < 1 || it.RuleID > MaxOwnID) {
 			best = s
 			ref.Control, ref.Reason = classes[i].control, classes[i].reason
 		}

@@ -2,7 +2,6 @@ package tuning
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -34,7 +33,7 @@ func places(a, b plan.WAF) (out []place) {
 	}
 	for _, pair := range [][2]plan.WAF{{a, b}, {b, a}} {
 		for _, x := range pair[1].Exclusions {
-			if !slices.ContainsFunc(pair[0].Exclusions, func(y plan.Exclusion) bool { return x.Rule == y.Rule && x.Path == y.Path && x.Target == y.Target }) {
+			if !slices.ContainsFunc(pair[0].Exclusions, x.Same) {
 				add(place{x.Path, x.Target})
 			}
 		}
@@ -152,13 +151,32 @@ func longest(args []string) (out string) {
 // nested is a JSON text with a value at a path of keys. The rules name an item of
 // a list as they name a key, so that keys will do for both.
 func nested(keys []string, v string) []byte {
-	var x any = strings.ToValidUTF8(v, "\ufffd")
-	for _, k := range slices.Backward(keys) {
-		x = map[string]any{k: x}
+	tree := map[string]any{}
+	plant(tree, keys, v)
+	return marshal(tree)
+}
+
+// plant sets a value at a path of keys. Where another value is in the way, it stays.
+func plant(tree map[string]any, keys []string, v string) {
+	for _, k := range keys[:len(keys)-1] {
+		if tree[k] == nil {
+			tree[k] = map[string]any{}
+		}
+		below, ok := tree[k].(map[string]any)
+		if !ok {
+			return
+		}
+		tree = below
 	}
-	b, err := json.Marshal(x)
+	if last := keys[len(keys)-1]; tree[last] == nil {
+		tree[last] = strings.ToValidUTF8(v, "\ufffd")
+	}
+}
+
+func marshal(tree map[string]any) []byte {
+	b, err := json.Marshal(tree)
 	if err != nil {
-		return fmt.Appendf(nil, "%q", v) // a map of strings always marshals
+		panic("writing a map of strings as JSON: " + err.Error())
 	}
 	return b
 }

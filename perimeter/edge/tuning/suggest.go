@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"path"
 	"slices"
@@ -13,7 +12,6 @@ import (
 	"github.com/ringwall/ringwall/internal/proxy"
 	"github.com/ringwall/ringwall/perimeter/edge"
 	"github.com/ringwall/ringwall/plan"
-	"github.com/ringwall/ringwall/waf/ftw"
 )
 
 // Suggest finds the narrowest exclusions that let a refused request pass: its
@@ -27,7 +25,11 @@ func Suggest(e *proxy.Event) ([]plan.Exclusion, error) {
 	case len(ref.Rules) == 0:
 		return nil, fmt.Errorf("no rule refused this request but %s (%s): an exclusion would change nothing", ref.Control, ref.Reason)
 	case ref.Threshold == 0 && ref.Rules[len(ref.Rules)-1].ID < 900000 && ref.Rules[0].ID < 900000:
-		return nil, fmt.Errorf("rule %d refused this request by itself: it is one of the site's own (waf.rules), or one about bodies that cannot be read; change it there", ref.Rules[0].ID)
+		why := "it is one of the site's own; change it there (waf.rules)"
+		if ref.Rules[0].ID > edge.MaxOwnID {
+			why = "the request's body cannot be read, and no exclusion changes that"
+		}
+		return nil, fmt.Errorf("rule %d refused this request by itself: %s", ref.Rules[0].ID, why)
 	}
 	at, err := cleaned(e.URL)
 	if err != nil {
@@ -82,14 +84,4 @@ func cleaned(uri string) (string, error) {
 		out += "/"
 	}
 	return out, nil
-}
-
-// Replay is the request of an event, as far as the log has it: false for one
-// with a body, or with something that the log masks.
-func Replay(e *proxy.Event) (Case, bool) {
-	if e.Method != http.MethodGet && e.Method != http.MethodHead || strings.Contains(e.URL, proxy.Mask) || e.Received > 0 {
-		return Case{}, false
-	}
-	return Case{Name: e.ID, Admin: e.Profile == "admin", Request: ftw.Request{Method: e.Method, URI: e.URL, Proto: "HTTP/1.1", Headers: []ftw.Header{
-		{Name: "Host", Value: e.Host}, {Name: "User-Agent", Value: e.UserAgent}, {Name: "Accept", Value: "*/*"}}}}, true
 }

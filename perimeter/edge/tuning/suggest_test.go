@@ -67,7 +67,8 @@ func TestSuggestsTheFewest(t *testing.T) {
 		{proxy.Refused{Rules: []proxy.Rule{rule(920300, 2), rule(942100, 5), rule(942430, 2)}, Score: 9, Threshold: 5}, "[942100]"},
 		{proxy.Refused{Rules: []proxy.Rule{rule(942430, 3), rule(942431, 3)}, Score: 6, Threshold: 5}, "[942430]"},
 		{proxy.Refused{Rules: []proxy.Rule{rule(942430, 3)}, Score: 30, Threshold: 5}, "not all"},
-		{proxy.Refused{Rules: []proxy.Rule{rule(100, 0)}}, "rule 100 refused this request by itself"},
+		{proxy.Refused{Rules: []proxy.Rule{rule(100, 0)}}, "rule 100 refused this request by itself: it is one of the site's own"},
+		{proxy.Refused{Rules: []proxy.Rule{rule(200002, 0)}}, "rule 200002 refused this request by itself: the request's body cannot be read"},
 		{proxy.Refused{Control: "edge/waf-args", Reason: "too many"}, "no rule"},
 	} {
 		list, err := Suggest(&proxy.Event{URL: "/x", Refusal: &c.ref})
@@ -98,14 +99,14 @@ func TestVirtualPatch(t *testing.T) {
 	if err := os.WriteFile(name+".1", []byte(line("c", "/c?coupon=a-b")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	good, err := Recorded(name)
-	if err != nil || len(good) != 3 {
-		t.Fatalf("got %+v, %v, want the latest of three shapes", good, err)
+	kept, err := ReadRecorded(name)
+	if err != nil || len(kept.Good) != 3 || len(kept.Unkept) != 0 {
+		t.Fatalf("got %+v, %v, want the latest of three shapes", kept, err)
 	}
 	patch := testPlan(func(w *plan.WAF) {
 		w.Rules = []plan.RuleFile{{File: "/srv/site/own.conf", Text: `SecRule ARGS:coupon "@rx [^A-Z]" "id:1,phase:2,deny,status:403,log,msg:'coupon'"`}}
 	})
-	r, err := Compare(t.Context(), edge.NewJudge(testPlan(nil)), edge.NewJudge(patch), append(Probes(), good...))
+	r, err := Compare(t.Context(), edge.NewJudge(testPlan(nil)), edge.NewJudge(patch), append(Probes(), kept.Good...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +124,43 @@ func TestVirtualPatch(t *testing.T) {
 	if got := r.Passing(); len(got) != len(Probes()) || got[0].Control == "" {
 		t.Errorf("rules that only log: got %d attacks that pass, want all %d", len(got), len(Probes()))
 	}
-	if none, err := Recorded(filepath.Join(dir, "none")); err != nil || len(none) != 0 {
+	if none, err := ReadRecorded(filepath.Join(dir, "none")); err != nil || len(none.Good)+len(none.Unkept) != 0 {
 		t.Errorf("without a file: got %v, %v", none, err)
+	}
+}
+
+// What recorded requests lack is counted and named, and a change that hangs on it
+// says so.
+func TestRecordedLacks(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "recorded.jsonl")
+	const head = `"profile":"public","method":"GET","headers":[{"Name":"Host","Value":"shop.test"},{"Name":"User-Agent","Value":"x"},{"Name":"Accept","Value":"*/*"},`
+	text := `{` + head + `{"Name":"Cookie","Value":"sid=masked"}],"shape":"a","uri":"/a","masked":["REQUEST_COOKIES:sid"]}
+{` + head + `{"Name":"Cookie","Value":"sid=masked"}],"shape":"b","uri":"/b?token=masked","masked":["ARGS:token","REQUEST_COOKIES:sid"]}
+{` + head + `{"Name":"X-A","Value":"masked"}],"shape":"c","uri":"/c"}
+{"profile":"public","shape":"d","method":"POST","uri":"/d","unkept":"its body is larger than 16384 bytes"}
+`
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := ReadRecorded(name)
+	if err != nil || len(kept.Good) != 3 || len(kept.Unkept) != 1 {
+		t.Fatalf("got %+v, %v, want three and one that is not kept", kept, err)
+	}
+	patch := testPlan(func(w *plan.WAF) {
+		w.Rules = []plan.RuleFile{{File: "/srv/site/own.conf", Text: `SecRule REQUEST_COOKIES:sid|REQUEST_HEADERS:X-A "!@rx ^[0-9]+$" "id:1,phase:1,deny,status:403,log,msg:'odd'"`}}
+	})
+	r, err := Compare(t.Context(), edge.NewJudge(testPlan(nil)), edge.NewJudge(patch), kept.Good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Unkept = kept.Unkept
+	var b strings.Builder
+	r.WriteText(&b)
+	for _, want := range []string{"3 of 3 passed and would be refused", "GET /a: rule 1; it matched the word that stands for", "GET /c: rule 1\n",
+		"in 2 of them a plain word stands for what is not kept, which no rule could judge: REQUEST_COOKIES:sid (2), ARGS:token (1)\n",
+		"1 more came that are not kept and were not judged\n    POST /d: its body is larger"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("got %s\nwant %q in it", b.String(), want)
+		}
 	}
 }

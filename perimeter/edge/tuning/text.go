@@ -1,6 +1,7 @@
 package tuning
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -25,7 +26,10 @@ func (r *Radius) WriteText(w io.Writer) {
 			n := r.Judged[place][k]
 			if n == 0 {
 				if k == Good && place == "" {
-					fmt.Fprintf(w, "  %-18s none are recorded (waf.record)\n", k+"s")
+					if len(r.Unkept) == 0 {
+						fmt.Fprintf(w, "  %-18s none are recorded (waf.record)\n", k+"s")
+					}
+					r.writeUnjudged(w)
 				}
 				continue
 			}
@@ -48,6 +52,35 @@ func (r *Radius) WriteText(w io.Writer) {
 					fmt.Fprintf(w, "    and %d more\n", more)
 				}
 			}
+			if k == Good && place == "" {
+				r.writeUnjudged(w)
+			}
+		}
+	}
+}
+
+// writeUnjudged says what of the good requests nobody could judge.
+func (r *Radius) writeUnjudged(w io.Writer) {
+	if r.Lacking > 0 {
+		parts := slices.SortedFunc(maps.Keys(r.Masked), func(a, b string) int {
+			return cmp.Or(cmp.Compare(r.Masked[b], r.Masked[a]), strings.Compare(a, b))
+		})
+		var names []string
+		for _, p := range parts[:min(shown, len(parts))] {
+			names = append(names, fmt.Sprintf("%s (%d)", p, r.Masked[p]))
+		}
+		if more := len(parts) - shown; more > 0 {
+			names = append(names, fmt.Sprintf("%d more", more))
+		}
+		fmt.Fprintf(w, "    in %d of them a plain word stands for what is not kept, which no rule could judge: %s\n", r.Lacking, strings.Join(names, ", "))
+	}
+	if len(r.Unkept) > 0 {
+		fmt.Fprintf(w, "  %-18s %d more came that are not kept and were not judged\n", Good+"s", len(r.Unkept))
+		for _, u := range r.Unkept[:min(shown, len(r.Unkept))] {
+			fmt.Fprintf(w, "    %s: %s\n", u.Name, u.Why)
+		}
+		if more := len(r.Unkept) - shown; more > 0 {
+			fmt.Fprintf(w, "    and %d more\n", more)
 		}
 	}
 }
@@ -60,10 +93,7 @@ func (c *Change) turn() string {
 }
 
 func (c *Change) words() string {
-	decides := c.Before
-	if !c.Weaker() {
-		decides = c.After
-	}
+	decides := c.decides()
 	var ids []string
 	for _, r := range decides.Refusal.Rules {
 		ids = append(ids, fmt.Sprint(r.ID))
@@ -79,6 +109,9 @@ func (c *Change) words() string {
 		s += ": rule " + strings.Join(ids, ", ")
 	} else if decides.Refusal.Reason != "" {
 		s += ": " + decides.Refusal.Reason
+	}
+	if c.Masks() {
+		s += "; it matched the word that stands for a value which is not kept"
 	}
 	return strings.ToValidUTF8(s, "\ufffd")
 }

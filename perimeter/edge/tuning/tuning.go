@@ -9,11 +9,13 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	crstests "github.com/corazawaf/coraza-coreruleset/v4/tests"
 
+	"github.com/ringwall/ringwall/internal/proxy"
 	"github.com/ringwall/ringwall/perimeter/edge"
 	"github.com/ringwall/ringwall/plan"
 	"github.com/ringwall/ringwall/waf"
@@ -37,9 +39,10 @@ var Kinds = []Kind{Probe, Stage, Good}
 type Case struct {
 	Kind    Kind
 	Name    string
-	Control string // of a probe: what it proves
-	Admin   bool   // it comes from an administrator
-	Place   string // where it was moved to; empty: it is as it was
+	Control string   // of a probe: what it proves
+	Admin   bool     // it comes from an administrator
+	Place   string   // where it was moved to; empty: it is as it was
+	Masked  []string // parts of a good request for which a plain word stands, as rules call them
 	Request ftw.Request
 }
 
@@ -52,12 +55,40 @@ type Change struct {
 // Weaker says whether what was refused passes now.
 func (c *Change) Weaker() bool { return c.Before.Verdict < c.After.Verdict }
 
+// Masks says whether a rule that decides matched, or may have matched, a plain
+// word that stands for a value which was not kept.
+func (c *Change) Masks() bool {
+	decides := c.decides()
+	for _, m := range decides.Matched {
+		if !slices.ContainsFunc(decides.Refusal.Rules, func(r proxy.Rule) bool { return r.ID == m.Rule.ID }) {
+			continue
+		}
+		for _, d := range m.Matches {
+			if len(c.Masked) > 0 && strings.Contains(d.Value, edge.Mask) || slices.Contains(c.Masked, d.Variable+":"+d.Key) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// decides is the ruling with the rules that make the difference.
+func (c *Change) decides() *edge.Ruling {
+	if c.Weaker() {
+		return &c.Before
+	}
+	return &c.After
+}
+
 // A Radius is what a change of rules changes.
 type Radius struct {
 	Judged  map[string]map[Kind]int // by place ("" is as it was) and kind
 	Stopped map[string]map[Kind]int // of these, refused before
 	Places  []string                // in order
 	Changes []Change                // in the order of the cases
+	Lacking int                     // good requests for parts of which a plain word stands
+	Masked  map[string]int          // these parts, and in how many good requests
+	Unkept  []Unkept                // good requests that nobody could judge; for who read them to set
 }
 
 // Passing lists the probes' own attacks, as they are sent, that were refused and
@@ -101,8 +132,14 @@ func Compare(ctx context.Context, before, after *edge.Judge, cases []Case) (*Rad
 	if err := context.Cause(ctx); err != nil {
 		return nil, fmt.Errorf("comparing the rules: %w", err)
 	}
-	r := &Radius{Judged: map[string]map[Kind]int{}, Stopped: map[string]map[Kind]int{}}
+	r := &Radius{Judged: map[string]map[Kind]int{}, Stopped: map[string]map[Kind]int{}, Masked: map[string]int{}}
 	for i, c := range cases {
+		if len(c.Masked) > 0 {
+			r.Lacking++
+		}
+		for _, part := range c.Masked {
+			r.Masked[part]++
+		}
 		if r.Judged[c.Place] == nil {
 			r.Judged[c.Place], r.Stopped[c.Place] = map[Kind]int{}, map[Kind]int{}
 			r.Places = append(r.Places, c.Place)
