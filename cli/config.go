@@ -92,8 +92,8 @@ with _ for each dot: RINGWALL_TIERS_FLEET_MAX), else the file, else the preset, 
 the default. With --origin each value says which.`,
 		Args: atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if output != "yaml" && output != "json" {
-				return usage(fmt.Errorf("reading --output: got %q, want yaml or json", output))
+			if err := formatOf(output, "yaml", "json"); err != nil {
+				return err
 			}
 			p, err := flags.load(args)
 			if err != nil {

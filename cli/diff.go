@@ -77,8 +77,8 @@ type side struct {
 }
 
 func runDiff(c *cobra.Command, flags *planFlags, o diffOptions, args []string) error {
-	if o.output != "text" && o.output != "json" {
-		return usage(fmt.Errorf("reading --output: got %q, want text or json", o.output))
+	if err := formatOf(o.output, "text", "json"); err != nil {
+		return err
 	}
 	after, err := newSide(flags, args)
 	if err != nil {

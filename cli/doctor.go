@@ -24,8 +24,8 @@ Landlock, seccomp, limits, and where there is a configuration its ports and prog
 Exit codes: 0 the enforcement is full and nothing is missing, 1 something is.`,
 		Args: atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if output != "text" && output != "json" {
-				return usage(fmt.Errorf("reading -o: got %q, want text or json", output))
+			if err := formatOf(output, "text", "json"); err != nil {
+				return err
 			}
 			p, err := flags.load(args)
 			if errors.Is(err, plan.ErrNoFile) && len(args) == 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"github.com/ringwall/ringwall/local"
 	"github.com/ringwall/ringwall/plan"
@@ -33,6 +34,14 @@ func connect(flags *planFlags, args []string) (*plan.Plan, *local.Client, []stri
 		return nil, nil, nil, err
 	}
 	return p, local.Connect(local.StateOf(p.Dir(), p.Site())), rest, nil
+}
+
+// formatOf refuses an --output that is none of the known ones.
+func formatOf(got string, known ...string) error {
+	if slices.Contains(known, got) {
+		return nil
+	}
+	return usage(fmt.Errorf("reading --output: got %q, want %s", got, strings.Join(known, " or ")))
 }
 
 // want refuses another number of arguments.

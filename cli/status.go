@@ -18,8 +18,8 @@ func newStatus() *cobra.Command {
 		Long:  "Say how a running site is: its parts, its instances, and whether its code is what was accepted.\n\nExit codes: 0 it is up and every instance is healthy, 1 it is not.",
 		Args:  atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if output != "text" && output != "json" {
-				return usage(fmt.Errorf("reading -o: got %q, want text or json", output))
+			if err := formatOf(output, "text", "json"); err != nil {
+				return err
 			}
 			p, client, _, err := connect(&flags, args)
 			if err != nil {

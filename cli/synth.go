@@ -32,8 +32,8 @@ each replacement is printed. The same configuration gives the same bytes.`,
 		Args: atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			shortLived()
-			if output != "json" && output != "yaml" {
-				return usage(fmt.Errorf("reading --output: got %q, want json or yaml", output))
+			if err := formatOf(output, "json", "yaml"); err != nil {
+				return err
 			}
 			if out == "" {
 				return usage(errors.New("writing templates: got no directory, want one in --out"))

@@ -43,15 +43,15 @@ func newVersion() *cobra.Command {
 		Short: "Print the version",
 		Args:  atMost(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			switch output {
-			case "text":
-				fmt.Fprintf(c.OutOrStdout(), "ringwall %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-				return nil
-			case "json":
+			if err := formatOf(output, "text", "json"); err != nil {
+				return err
+			}
+			if output == "json" {
 				return json.NewEncoder(c.OutOrStdout()).Encode(map[string]string{
 					"version": version(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
 			}
-			return usage(fmt.Errorf("reading -o: got %q, want text or json", output))
+			fmt.Fprintf(c.OutOrStdout(), "ringwall %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return nil
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")

@@ -74,6 +74,9 @@ func findRefusal(p *plan.Plan, id string) (*proxy.Event, error) {
 // requestArg reads the site, if it is named, and one request id.
 func requestArg(flags *planFlags, args []string) (*plan.Plan, *proxy.Event, error) {
 	site, rest := splitSite(args)
+	if len(rest) == 2 && requestID().MatchString(rest[1]) {
+		site, rest = rest[:1], rest[1:] // no site that there is: loading it says which there are
+	}
 	if len(rest) != 1 || !requestID().MatchString(rest[0]) {
 		return nil, nil, usage(fmt.Errorf("reading the arguments: got %q, want a request id, as a refused page shows it", rest))
 	}

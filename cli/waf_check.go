@@ -30,11 +30,7 @@ func newWAFCheck() *cobra.Command {
 Exit codes: 0 no attack of a probe would pass that is refused now, 3 one would, 2 the rules are wrong.`,
 		Args: atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			p, client, _, err := connect(&flags, args)
-			if err != nil {
-				return err
-			}
-			passing, err := checkRules(c.Context(), c.OutOrStdout(), p, client)
+			_, _, passing, err := checkRules(c, &flags, args)
 			if err == nil && len(passing) > 0 {
 				return &exitError{ExitBroken, attacksPass(passing)}
 			}
@@ -61,11 +57,7 @@ With --yes it is done although an attack of a probe would pass that is refused n
 nothing is changed then, and the exit code is 4.`,
 		Args: atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			p, client, _, err := connect(&flags, args)
-			if err != nil {
-				return err
-			}
-			passing, err := checkRules(c.Context(), c.OutOrStdout(), p, client)
+			p, client, passing, err := checkRules(c, &flags, args)
 			if err != nil {
 				return err
 			}
@@ -88,9 +80,17 @@ nothing is changed then, and the exit code is 4.`,
 	return c
 }
 
-// checkRules says what the plan's rules would change, and returns the probes'
-// attacks that would pass.
-func checkRules(ctx context.Context, out io.Writer, p *plan.Plan, client *local.Client) ([]tuning.Change, error) {
+// checkRules says what a plan's rules would change on its running site, and returns
+// the probes' attacks that would pass.
+func checkRules(c *cobra.Command, flags *planFlags, args []string) (p *plan.Plan, client *local.Client, passing []tuning.Change, err error) {
+	p, client, _, err = connect(flags, args)
+	if err == nil {
+		passing, err = rulesChange(c.Context(), c.OutOrStdout(), p, client)
+	}
+	return p, client, passing, err
+}
+
+func rulesChange(ctx context.Context, out io.Writer, p *plan.Plan, client *local.Client) ([]tuning.Change, error) {
 	running, err := client.Rules(ctx)
 	if err != nil {
 		return nil, err

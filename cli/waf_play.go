@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
 	"io"
@@ -53,7 +54,7 @@ cannot be read.`,
 			}
 			var results []tuning.Result
 			if o.running {
-				at, err := runningSite(p, o.admin)
+				at, err := runningSite(c.Context(), p, o.admin)
 				if err != nil {
 					return err
 				}
@@ -78,8 +79,11 @@ cannot be read.`,
 }
 
 // runningSite is where the running site of a plan is asked.
-func runningSite(p *plan.Plan, asAdmin bool) (*tuning.Site, error) {
+func runningSite(ctx context.Context, p *plan.Plan, asAdmin bool) (*tuning.Site, error) {
 	s := local.StateOf(p.Dir(), p.Site())
+	if _, err := local.Connect(s).Status(ctx); err != nil {
+		return nil, err
+	}
 	var roots *x509.CertPool // the system's, for a certificate of the owner's
 	if pem, err := os.ReadFile(filepath.Join(s.CA(), "ca.pem")); err == nil && p.Edge.CertFile == "" {
 		roots = x509.NewCertPool()

@@ -40,8 +40,8 @@ func newWAFReport() *cobra.Command {
 detectOnlyPaths), grouped by rule, path and part of the request, from the logs that the site keeps.`,
 		Args: atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if format != "text" && format != "json" {
-				return usage(fmt.Errorf("reading --output: got %q, want text or json", format))
+			if err := formatOf(format, "text", "json"); err != nil {
+				return err
 			}
 			p, err := flags.load(args)
 			if err != nil {

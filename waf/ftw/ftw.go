@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -178,13 +179,15 @@ func readFile(name string, b []byte) ([]Stage, error) {
 	return out, errors.Join(errs...)
 }
 
-var yamlMistake = regexp.MustCompile(`^yaml: (?:unmarshal errors:\s*)?line (\d+): `)
+var yamlMistake = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^yaml: (?:unmarshal errors:\s*)?line (\d+): `)
+})
 
 // mistake takes the line and the name of the format off an error of the YAML
 // reader; other errors are of the given line.
 func mistake(err error, line int) (int, error) {
 	text := err.Error()
-	m := yamlMistake.FindStringSubmatch(text)
+	m := yamlMistake().FindStringSubmatch(text)
 	if m == nil {
 		return line, errors.New(strings.TrimPrefix(text, "yaml: "))
 	}
