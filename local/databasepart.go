@@ -176,8 +176,13 @@ func (h *hub) openDatabase(ctx context.Context) error {
 	if h.Plan.Database.Engine == plan.Postgres {
 		term = syscall.SIGINT // fast shutdown: ends sessions, writes a checkpoint
 	}
+	first := ctx // a site that is told to stop waits for no data directory to be made
 	db.part = &supervise.Part{Name: "database", Note: h.note, Grace: 30 * time.Second, Term: term, Again: termAgain,
-		Start: func() (supervise.Process, error) { return db.start() }}
+		Start: func() (supervise.Process, error) {
+			ctx := first
+			first = context.Background()
+			return db.start(ctx)
+		}}
 	for _, t := range h.Plan.Tiers { // one after the other: the first to ask makes them
 		if _, err := db.server.Secret(t.Name); err != nil {
 			return err
@@ -228,9 +233,9 @@ func (h *hub) setDatabase(db *databasePart) {
 	h.database = db
 }
 
-func (db *databasePart) start() (supervise.Process, error) {
+func (db *databasePart) start(ctx context.Context) (supervise.Process, error) {
 	h := db.hub
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	if err := db.server.Init(ctx); err != nil {
 		return nil, err

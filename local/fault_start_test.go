@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -202,7 +204,11 @@ func TestDetachAndDown(t *testing.T) {
 		t.Errorf("down again: got %d %q", r.Code, r.Stderr)
 	}
 
-	// A site that runs in a terminal which closes stops in order.
+	// A site that runs in a terminal which closes stops in order. Whoever runs the
+	// tests under nohup would hand down that the signal is ignored.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	r := s.Up()
 	f := footprintOf(r, s)
 	r.Cmd.Process.Signal(syscall.SIGHUP)
@@ -211,6 +217,34 @@ func TestDetachAndDown(t *testing.T) {
 	if !strings.Contains(r.Out.String(), "stopped") {
 		t.Errorf("a terminal that closed: got no orderly stop\n%s", r.Out)
 	}
+}
+
+// TestDownWhileDatabaseIsMade: a new data directory takes seconds, minutes on a
+// slow disk. Whoever stops the site does not wait for it, and the next start makes
+// another.
+func TestDownWhileDatabaseIsMade(t *testing.T) {
+	t.Parallel()
+	s := faulty(t, "", "database: {config: instance, engine: postgres}")
+	r := s.Start()
+	live := filepath.Join(s.State(), "database", "server")
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(live + ".new"); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no data directory was begun in a minute\n%s", r.Out)
+		}
+	}
+	f := footprintOf(r, s)
+	s.OK("down")
+	if code := r.Ended(t, 20*time.Second); code != 0 {
+		t.Errorf("down while the database is made: the supervisor ended with %d, want 0\n%s", code, r.Out)
+	}
+	f.gone(t, time.Second, true)
+	if _, err := os.Stat(live); err == nil {
+		t.Errorf("down waited until the database was made\n%s", r.Out)
+	}
+	s.Up()
 }
 
 func TestDownWhileStarting(t *testing.T) {

@@ -129,7 +129,7 @@ func Up(ctx context.Context, p *plan.Plan, o Options) error {
 			}
 			continue
 		}
-		o.Steps(Step{Part: "site", State: "note", Text: fmt.Sprintf("the site's hub ended (%v); starting the site again", err)})
+		o.Steps(Step{Part: "site", State: "note", Text: fmt.Sprintf("%v; starting the site again", err)})
 	}
 }
 
@@ -309,10 +309,10 @@ func runHubProcess(ctx context.Context, cfg hubConfig, lock *Lock, control *net.
 	if overdue.Load() {
 		return errOverdue
 	}
-	if failed != nil {
+	if failed != nil || err == nil {
 		return failed
 	}
-	return err
+	return fmt.Errorf("the site's hub ended: %w", err)
 }
 
 var errOverdue = fmt.Errorf("stopping the site: it was not done in %v, so all its processes were killed; the next up recovers", stopLimit)
