@@ -52,3 +52,43 @@ func TestAuditHoldsNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// A program that prints without end fills no disk. What was typed stays, and the
+// transcript says what it lacks.
+func TestAuditIsBounded(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "audit.jsonl")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &auditLog{f: f, enc: json.NewEncoder(f), rest: map[string]string{}}
+	piece := strings.Repeat("y\n", 8<<10)
+	for range 2 * maxTranscript / len(piece) {
+		a.line("output", piece)
+	}
+	a.line("output", "z")
+	a.line("input", "rm -r /srv\n")
+	a.line("ended", "exit code 0")
+	a.close()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for l := range strings.Lines(string(b)) {
+		var e struct{ Event, Text string }
+		if err := json.Unmarshal([]byte(l), &e); err != nil {
+			t.Fatal(err)
+		}
+		got[e.Event] += e.Text
+	}
+	if n := len(got["output"]); n != maxTranscript {
+		t.Errorf("got %d bytes of output, want the first %d", n, maxTranscript)
+	}
+	if got["input"] != "rm -r /srv\n" || got["ended"] != "exit code 0" {
+		t.Errorf("got input %q and end %q, want both whole", got["input"], got["ended"])
+	}
+	if want := "16777217 bytes of output, after the first 16777216"; got["left out"] != want {
+		t.Errorf("got %q left out, want %q", got["left out"], want)
+	}
+}

@@ -202,9 +202,16 @@ func (h *hub) instanceNamed(name string) *instance {
 	return nil
 }
 
+// maxTranscript is how many bytes of output a transcript keeps: a session may
+// print without end, and must not fill the disk that the site lives on. What was
+// typed is kept whole.
+const maxTranscript = 16 << 20
+
 // An auditLog is the transcript of one session: one JSON line per event.
 type auditLog struct {
 	mu      sync.Mutex
+	kept    int   // bytes of output
+	left    int64 // bytes of output that found no room
 	f       *os.File
 	enc     *json.Encoder
 	secrets []string          // what it never holds: a transcript is kept and copied
@@ -225,6 +232,14 @@ func (h *hub) audit(req ExecRequest) (*auditLog, error) {
 func (a *auditLog) line(event, text string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if event == "output" {
+		room := min(maxTranscript-a.kept, len(text))
+		a.kept += room
+		a.left += int64(len(text) - room)
+		if text = text[:room]; room == 0 {
+			return
+		}
+	}
 	text = a.rest[event] + text
 	for _, secret := range a.secrets {
 		text = strings.ReplaceAll(text, secret, "[secret]")
@@ -269,6 +284,9 @@ func (a *auditLog) close() {
 		if a.rest[event] != "" {
 			a.write(event, a.rest[event])
 		}
+	}
+	if a.left > 0 {
+		a.write("left out", fmt.Sprintf("%d bytes of output, after the first %d", a.left, a.kept))
 	}
 	a.f.Sync()
 	a.f.Close()

@@ -135,13 +135,16 @@ func (c *Client) session(conn net.Conn, in *bufio.Reader, tty bool) (int, error)
 		}
 		switch kind {
 		case frameData:
-			os.Stdout.Write(b)
+			_, err = os.Stdout.Write(b)
 		case frameError:
-			os.Stderr.Write(b)
+			_, err = os.Stderr.Write(b)
 		case frameExit:
 			if len(b) == 4 {
 				return int(binary.BigEndian.Uint32(b)), nil
 			}
+		}
+		if err != nil { // nobody hears the program: it ends with this connection
+			return 1, fmt.Errorf("passing on what the program printed: %w", err)
 		}
 	}
 }
