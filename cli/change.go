@@ -63,7 +63,7 @@ func newAccept() *cobra.Command {
 		Short: "Take the code as it is now for what it should be",
 		Args:  atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			_, client, _, err := connect(&flags, args)
+			_, client, err := connectSite(&flags, args)
 			if err != nil {
 				return err
 			}

@@ -15,7 +15,7 @@ func newDown() *cobra.Command {
 		Short: "Stop a running site; its data stays",
 		Args:  atMost(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			p, client, _, err := connect(&flags, args)
+			p, client, err := connectSite(&flags, args)
 			if err != nil {
 				return err
 			}

@@ -124,7 +124,7 @@ func (o probeOptions) report() report.Options {
 
 // probeSite asks the running site to attack itself from every vantage.
 func probeSite(ctx context.Context, c *cobra.Command, flags *planFlags, args []string, jobs []verify.Job) (*report.Report, error) {
-	p, client, _, err := connect(flags, args)
+	p, client, err := connectSite(flags, args)
 	if err != nil {
 		return nil, err
 	}

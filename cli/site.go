@@ -44,6 +44,16 @@ func formatOf(got string, known ...string) error {
 	return usage(fmt.Errorf("reading --output: got %q, want %s", got, strings.Join(known, " or ")))
 }
 
+// connectSite is connect for a command that takes a site and nothing else. A name
+// that is no site's is an error: it must not mean the default one.
+func connectSite(flags *planFlags, args []string) (*plan.Plan, *local.Client, error) {
+	p, err := flags.load(args)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, local.Connect(local.StateOf(p.Dir(), p.Site())), nil
+}
+
 // want refuses another number of arguments.
 func want(rest []string, least, most int, what string) error {
 	if len(rest) < least || len(rest) > most {

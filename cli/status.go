@@ -21,7 +21,7 @@ func newStatus() *cobra.Command {
 			if err := formatOf(output, "text", "json"); err != nil {
 				return err
 			}
-			p, client, _, err := connect(&flags, args)
+			p, client, err := connectSite(&flags, args)
 			if err != nil {
 				return err
 			}

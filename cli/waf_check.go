@@ -83,7 +83,7 @@ nothing is changed then, and the exit code is 4.`,
 // checkRules says what a plan's rules would change on its running site, and returns
 // the probes' attacks that would pass.
 func checkRules(c *cobra.Command, flags *planFlags, args []string) (p *plan.Plan, client *local.Client, passing []tuning.Change, err error) {
-	p, client, _, err = connect(flags, args)
+	p, client, err = connectSite(flags, args)
 	if err == nil {
 		passing, err = rulesChange(c.Context(), c.OutOrStdout(), p, client)
 	}
