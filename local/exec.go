@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 )
 
 // serveExec runs a program under the same walls as an instance's app, in the
@@ -95,18 +96,18 @@ func (i *instance) exec(req ExecRequest, in *bufio.Reader, out *frames, audit *a
 	var terminal *os.File
 	var theirs []*os.File
 	if req.TTY {
-		ptmx, tty, err := pty.Open()
+		own, tty, err := openTerminal()
 		if err != nil {
 			return 1, fmt.Errorf("making a terminal: %w", err)
 		}
-		defer ptmx.Close()
-		pty.Setsize(ptmx, &pty.Winsize{Rows: req.Rows, Cols: req.Cols})
+		defer own.Close()
+		resize(own, req.Rows, req.Cols)
 		if id := int(i.hub.uid(i.tier.Name)); i.hub.Root {
 			tty.Chown(id, id)
 		}
 		s.Stdin, s.Stdout, s.Stderr, s.TTY = tty, tty, tty, true
 		s.Env = append(s.Env, "TERM=xterm-256color")
-		terminal, stdin, theirs = ptmx, ptmx, []*os.File{tty}
+		terminal, stdin, theirs = own, own, []*os.File{tty}
 	} else {
 		ir, iw, err := os.Pipe()
 		if err != nil {
@@ -152,7 +153,7 @@ func (i *instance) exec(req ExecRequest, in *bufio.Reader, out *frames, audit *a
 			case kind == frameEOF && terminal == nil:
 				stdin.Close()
 			case kind == frameResize && len(b) == 4 && terminal != nil:
-				pty.Setsize(terminal, &pty.Winsize{Rows: binary.BigEndian.Uint16(b), Cols: binary.BigEndian.Uint16(b[2:])})
+				resize(terminal, binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:]))
 			}
 		}
 	}()
@@ -171,11 +172,38 @@ func (i *instance) exec(req ExecRequest, in *bufio.Reader, out *frames, audit *a
 	return e.Code, nil
 }
 
+// openTerminal makes a terminal. Writing to our side of it may wait for a program
+// that reads nothing, so that side takes deadlines.
+func openTerminal() (own, tty *os.File, err error) {
+	ptmx, tty, err := pty.Open()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer ptmx.Close()
+	fd, err := unix.FcntlInt(ptmx.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+		own = os.NewFile(uintptr(fd), ptmx.Name())
+	}
+	if err != nil {
+		tty.Close()
+		return nil, nil, err
+	}
+	return own, tty, nil
+}
+
+// resize tells a terminal its size. Fd would take the deadlines away again.
+func resize(terminal *os.File, rows, cols uint16) {
+	if c, err := terminal.SyscallConn(); err == nil {
+		c.Control(func(fd uintptr) { unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: cols}) })
+	}
+}
+
 // feed writes to a program that may never read, and gives up when the other side
 // of the session is gone. A program that has closed its input loses it.
 func feed(w *os.File, b []byte, session *frames) error {
 	for len(b) > 0 {
-		w.SetWriteDeadline(time.Now().Add(time.Second)) // a terminal has none, and loses what is too much
+		w.SetWriteDeadline(time.Now().Add(time.Second))
 		n, err := w.Write(b)
 		b = b[n:]
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
