@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -300,7 +301,7 @@ func runHubProcess(ctx context.Context, cfg hubConfig, lock *Lock, control *net.
 			continue
 		}
 		if st.Part == "site" && st.State == "approval" {
-			failed = fmt.Errorf("%w: %s", ErrApproval, st.Text)
+			failed = fmt.Errorf("%w: %s", ErrApproval, strings.TrimPrefix(st.Text, ErrApproval.Error()+": "))
 			continue
 		}
 		steps(st)
