@@ -32,8 +32,7 @@ type databasePart struct {
 // hasDatabase says whether the site's network has a database in it: a private
 // server, or the place where an existing one is reached.
 func (h *hub) hasDatabase() bool {
-	d := h.Plan.Database
-	return d.Present()
+	return h.Plan.Database.Reached()
 }
 
 // unwantedDatabase says whether there is one that the plan asks to delete. It is

@@ -17,7 +17,11 @@ type Database struct {
 	Mask       []Mask
 }
 
-// Present says whether the site's network has a database in it.
+// Reached says whether the site's network on this machine has a database in it: a
+// private server, or the place where an existing one is reached.
+func (d Database) Reached() bool { return d.Present() || d.SecretFile != "" && d.Config != DBNone }
+
+// Present says whether the plan asks for a server.
 func (d Database) Present() bool { return d.Config == DBInstance || d.Config == DBCluster }
 
 // DBConfig says what database the site has.

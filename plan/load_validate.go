@@ -299,5 +299,5 @@ func (l *loader) awsNote(d *draft) {
 }
 
 func (p *Plan) hasDatabase() bool {
-	return p.Database.Present() || p.Database.SecretFile != ""
+	return p.Database.Reached()
 }

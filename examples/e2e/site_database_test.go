@@ -110,7 +110,7 @@ func TestSiteExistingServer(t *testing.T) {
 	secret, err := json.Marshal(map[string]any{"username": "owner", "password": "p w'1", "host": "127.0.0.1", "dbname": "postgres", "port": port})
 	must(t, err)
 	files := boardFiles(t)
-	yaml := strings.Replace(read(t, "../board/ringwall.yaml"), "  engine: postgres\n", "  engine: postgres\n  secretFile: db.json\n", 1)
+	yaml := strings.Replace(read(t, "../board/ringwall.yaml"), "  config: instance\n", "  secretFile: db.json\n", 1)
 	s := &site{Site: localtest.New(t, localtest.Build(t, "cmd/ringwall", ""), "board-dev", yaml, files)}
 	must(t, os.WriteFile(filepath.Join(s.Dir, "db.json"), secret, 0o644))
 	if r := s.Run("up"); r.Code != 2 || !strings.Contains(r.Stderr, "chmod 600") {

@@ -35,7 +35,7 @@ var controls = []*perimeter.Control{
 	{
 		ID:      "instance/beside-to-database",
 		Needs:   []string{"firewall"},
-		Applies: func(p *plan.Plan) bool { return p.Database.Present() },
+		Applies: func(p *plan.Plan) bool { return p.Database.Reached() },
 		Doc:     "Another edge next to ours does not reach the database.",
 		Why:     "A stolen database password is worth nothing to whoever cannot dial the server.",
 		Vantage: perimeter.Beside,

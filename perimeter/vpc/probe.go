@@ -290,4 +290,4 @@ func loopback(ctx context.Context, t *perimeter.Target) error {
 	return t.Refused(ctx, perimeter.Own, places...)
 }
 
-func hasDatabase(p *plan.Plan) bool { return p.Database.Present() }
+func hasDatabase(p *plan.Plan) bool { return p.Database.Reached() }
