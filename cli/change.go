@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -81,8 +82,9 @@ func newAccept() *cobra.Command {
 func newPurge() *cobra.Command {
 	var flags planFlags
 	c := &cobra.Command{
-		Use:   "purge [site] [url prefix]",
-		Short: "Forget what the edge has cached",
+		Use:     "purge [site] [url prefix]",
+		Short:   "Forget what the edge has cached",
+		Example: "  ringwall purge\n  ringwall purge wp-dev /news/",
 		RunE: func(c *cobra.Command, args []string) error {
 			_, client, rest, err := connect(&flags, args)
 			if err != nil {
@@ -91,7 +93,11 @@ func newPurge() *cobra.Command {
 			if err := want(rest, 0, 1, "the beginning of an address, or nothing for all"); err != nil {
 				return err
 			}
-			return client.Purge(c.Context(), append(rest, "")[0])
+			prefix := append(rest, "")[0]
+			if prefix != "" && !strings.HasPrefix(prefix, "/") && !strings.HasPrefix(prefix, "https://") {
+				return usage(fmt.Errorf("reading the arguments: got %q, want the beginning of an address: /path, or https://host/path", prefix))
+			}
+			return client.Purge(c.Context(), prefix)
 		},
 	}
 	flags.add(c)

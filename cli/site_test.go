@@ -41,3 +41,21 @@ func TestUnknownSite(t *testing.T) {
 		}
 	}
 }
+
+// What is no beginning of an address purges nothing, and must not look as if it had.
+func TestPurgeWantsAddress(t *testing.T) {
+	c := newPurge()
+	c.SilenceErrors, c.SilenceUsage = true, true
+	name := filepath.Join(t.TempDir(), "ringwall.yaml")
+	text := "app: shop\ncommand: [/usr/bin/true]\nfiles: {source: .}\ndefault: dev\nenvironments: {dev: {}}\n"
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	former := file
+	file = name
+	defer func() { file = former }()
+	c.SetArgs([]string{"shop-dve"})
+	if err := c.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "want the beginning of an address") {
+		t.Errorf("got %v, want an error that says what an address looks like", err)
+	}
+}

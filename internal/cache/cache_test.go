@@ -401,6 +401,10 @@ func TestPurge(t *testing.T) {
 	if n := w.PurgePrefix("http://a.test/x"); n != 1 {
 		t.Errorf("PurgePrefix: got %d", n)
 	}
+	w.ask("GET", "http://b.test/z/1")
+	if n := w.PurgePrefix("/z"); n != 2 {
+		t.Errorf("PurgePrefix of a path: got %d, want it for both hosts", n)
+	}
 	w.app = func(rw http.ResponseWriter, r *http.Request) {
 		w.PurgeAll() // while the answer is on its way
 		_, _ = io.WriteString(rw, "old")

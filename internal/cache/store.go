@@ -146,9 +146,16 @@ func (c *Cache) PurgeURL(url string) int {
 	return c.purge(func(key string) bool { return key == url })
 }
 
-// PurgePrefix forgets every URL that starts with prefix.
+// PurgePrefix forgets every URL that starts with prefix: https://host/path, or
+// /path for every host.
 func (c *Cache) PurgePrefix(prefix string) int {
-	return c.purge(func(key string) bool { return strings.HasPrefix(key, prefix) })
+	return c.purge(func(key string) bool {
+		if strings.HasPrefix(prefix, "/") {
+			_, rest, _ := strings.Cut(key, "://")
+			return strings.HasPrefix(rest[max(0, strings.IndexByte(rest, '/')):], prefix)
+		}
+		return strings.HasPrefix(key, prefix)
+	})
 }
 
 func (c *Cache) purge(match func(string) bool) int {
