@@ -104,11 +104,13 @@ func (h *hub) newInstance(tier string) (*instance, error) {
 
 // complete starts what runs in an instance.
 func (h *hub) complete(i *instance) error {
-	i.began = time.Now()
+	began := time.Now()
+	h.mu.Lock()
+	i.began = began
+	h.mu.Unlock()
 	if err := i.start(); err != nil {
 		return h.abandon(i, err)
 	}
-	began := i.began
 	if i.app != nil && h.rights.at.After(began) { // it waited for the database, which has a line of its own
 		began = h.rights.at
 	}

@@ -18,7 +18,10 @@ func (h *hub) status() Status {
 	if h.stopping {
 		state = "stopping"
 	}
-	instances := slices.Clone(h.instances)
+	var instances []*instance // as far as they have come
+	for _, i := range h.instances {
+		instances = append(instances, &instance{name: i.name, addr: i.addr, began: i.began, app: i.app, agent: i.agent})
+	}
 	f, db := h.front, h.database
 	var lost int64
 	for _, l := range h.logs {
