@@ -3,27 +3,46 @@
 package vnet
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
 // apply writes the firewall anew, in one transaction: what was there goes as what
 // is new comes, and connections that are open stay.
-func (s *star) apply(n *Net) error {
+func (s *star) apply(n *Net) (err error) {
+	for range 3 { // what is written twice is there once
+		if err = s.write(n); !errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+	}
+	return err
+}
+
+// answerLimit is how long the kernel may take to acknowledge the rules. It takes
+// milliseconds; nothing else ends the wait for an acknowledgement that was lost.
+var answerLimit = 5 * time.Second
+
+func (s *star) write(n *Net) error {
 	return in(s.hub, func() error {
 		hub, err := netns.Get()
 		if err != nil {
 			return err
 		}
 		defer hub.Close()
-		c, err := nftables.New(nftables.WithNetNSFd(int(hub)))
+		c, err := nftables.New(nftables.WithNetNSFd(int(hub)), nftables.WithSockOptions(func(c *netlink.Conn) error {
+			return c.SetDeadline(time.Now().Add(answerLimit))
+		}))
 		if err != nil {
 			return fmt.Errorf("reaching the kernel's firewall: %w", err)
 		}
@@ -70,7 +89,11 @@ func (s *star) apply(n *Net) error {
 		if w.err != nil {
 			return w.err
 		}
-		if err := c.Flush(); err != nil {
+		err = c.Flush()
+		if errors.Is(err, os.ErrDeadlineExceeded) { // once, not for every rule
+			err = fmt.Errorf("the kernel did not answer: %w", os.ErrDeadlineExceeded)
+		}
+		if err != nil {
 			return fmt.Errorf("writing the firewall: %w", err)
 		}
 		return nil

@@ -222,4 +222,17 @@ func TestFirewall(t *testing.T) {
 	if err == nil {
 		t.Error("MPTCP sockets can be made in a host")
 	}
+
+	// A kernel that acknowledges no rule ends the wait with one error, and the next
+	// list is written all the same.
+	limit := answerLimit
+	answerLimit = -time.Second
+	err = n.Allow(nil)
+	answerLimit = limit
+	if !errors.Is(err, os.ErrDeadlineExceeded) || len(err.Error()) > 120 {
+		t.Errorf("a silent kernel: got %v, want one short error: the time is over", err)
+	}
+	if err := n.Allow(nil); err != nil {
+		t.Errorf("the list after it: %v", err)
+	}
 }
