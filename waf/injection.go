@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"hash/maphash"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/corazawaf/libinjection-go"
@@ -51,13 +52,13 @@ var sqlWordList string
 
 // sqlWords are the words of the phrases that libinjection knows; TestSQLWords
 // compares them with its source.
-var sqlWords = func() map[string]struct{} {
+var sqlWords = sync.OnceValue(func() map[string]struct{} {
 	m := map[string]struct{}{}
 	for w := range strings.FieldsSeq(sqlWordList) {
 		m[w] = struct{}{}
 	}
 	return m
-}()
+})
 
 // longestSQLWord bounds the words that sqlWords may have.
 const longestSQLWord = 32
@@ -119,7 +120,7 @@ func isSQLWord(w string) bool {
 		}
 		lower[i] = c
 	}
-	_, ok := sqlWords[string(lower[:len(w)])]
+	_, ok := sqlWords()[string(lower[:len(w)])]
 	return ok
 }
 

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/ringwall/ringwall/waf/internal/seclang"
@@ -151,7 +152,7 @@ func (l *loader) keyOf(key string, isRegexp bool) (string, *regexp.Regexp, error
 }
 
 // plainPrefix is an expression that only says how a key begins.
-var plainPrefix = regexp.MustCompile(`^\^[0-9A-Za-z_-]+$`)
+var plainPrefix = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\^[0-9A-Za-z_-]+$`) })
 
 // literalOf is a text in lower case that every match of an expression has, in
 // either case of its letters; empty if none is known.
@@ -195,7 +196,7 @@ func (l *loader) addTargets(r *rule, ts []seclang.Target) error {
 		}
 		if !t.Except {
 			added := target{v: v, key: key, rx: rx, count: t.Count, slot: -1}
-			if t.Regexp && plainPrefix.MatchString(t.Key) {
+			if t.Regexp && plainPrefix().MatchString(t.Key) {
 				added.prefix = strings.ToLower(t.Key[1:])
 			} else if t.Regexp {
 				added.within = literalOf(t.Key)
