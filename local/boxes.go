@@ -22,16 +22,28 @@ type boxClock struct {
 	cost  time.Duration // of processor time
 	busy  time.Duration // the time in which at least one was being set up
 	now   int           // being set up
+	next  int           // that are to be set up with them
 	since time.Time     // when now became 1
-	batch chan struct{} // closed when now becomes 0
+	batch chan struct{} // closed when now and next are 0
+}
+
+// expect says that n sandboxes are about to be set up together.
+func (c *boxClock) expect(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.next = n
 }
 
 // start sets up a sandbox and starts its program.
 func (c *boxClock) start(s sandbox.Spec) (*sandbox.Process, error) {
 	c.mu.Lock()
 	if c.now++; c.now == 1 {
-		c.since, c.batch = time.Now(), make(chan struct{})
+		c.since = time.Now()
+		if c.batch == nil {
+			c.batch = make(chan struct{})
+		}
 	}
+	c.next = max(c.next-1, 0)
 	batch := c.batch
 	c.mu.Unlock()
 	set := sync.OnceFunc(func() {
@@ -39,7 +51,10 @@ func (c *boxClock) start(s sandbox.Spec) (*sandbox.Process, error) {
 		defer c.mu.Unlock()
 		if c.now--; c.now == 0 {
 			c.busy += time.Since(c.since)
+		}
+		if c.now == 0 && c.next == 0 && c.batch == batch {
 			close(batch)
+			c.batch = nil
 		}
 	})
 	ready := s.Ready

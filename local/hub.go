@@ -177,7 +177,16 @@ func (h *hub) start(ctx context.Context) error {
 			all = append(all, i)
 		}
 	}
-	// All walls are set up together, while the processors have nothing else to do.
+	// All walls are set up together, while the processors have nothing else to do:
+	// those of the front, of the database, and of each instance's agent and app.
+	each, others := 2, 1
+	if h.Plan.Kind == plan.Static {
+		each = 1
+	}
+	if h.Plan.Database.Present() && h.Plan.Database.SecretFile == "" {
+		others++
+	}
+	boxes.expect(others + each*len(all))
 	g, first := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.startFront(first) })
 	g.Go(func() error { return h.openRights(ctx, first) })
@@ -197,6 +206,7 @@ func (h *hub) start(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	boxes.expect(0)
 	h.step(h.proven())
 	h.front.setBackends(h.backends())
 	if err := h.awaitHealthy(ctx); err != nil {
