@@ -112,7 +112,11 @@ func verdictError(v perimeter.Verdict) error {
 // writes them, or those of a directory.
 func checked(flags *planFlags, args []string, region string) (*plan.Plan, *template.Set, error) {
 	if len(args) == 1 && !isSite(args[0]) {
-		if _, err := os.Stat(args[0]); err == nil {
+		_, err := os.Stat(args[0])
+		if err != nil && strings.ContainsRune(args[0], filepath.Separator) { // no site is called so
+			return nil, nil, usage(fmt.Errorf("reading templates: %w; want a site, or a file or directory of templates", err))
+		}
+		if err == nil {
 			set, err := template.Load(args[0])
 			if err != nil {
 				return nil, nil, usage(err)

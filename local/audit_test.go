@@ -10,16 +10,36 @@ import (
 	"testing"
 )
 
-// A transcript holds everything but the site's secrets, in however many pieces
-// these come.
-func TestAuditHoldsNoSecret(t *testing.T) {
-	const secret = "s3cret-of-the-database"
+// transcript makes one; events are, once it is closed, the texts of each kind.
+func transcript(t *testing.T, secrets ...string) (a *auditLog, events func() map[string]string) {
 	name := filepath.Join(t.TempDir(), "audit.jsonl")
 	f, err := os.Create(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &auditLog{f: f, enc: json.NewEncoder(f), secrets: []string{secret}, rest: map[string]string{}}
+	a = &auditLog{f: f, enc: json.NewEncoder(f), secrets: secrets, rest: map[string]string{}}
+	return a, func() map[string]string {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		for l := range strings.Lines(string(b)) {
+			var e struct{ Event, Text string }
+			if err := json.Unmarshal([]byte(l), &e); err != nil {
+				t.Fatal(err)
+			}
+			got[e.Event] += e.Text
+		}
+		return got
+	}
+}
+
+// A transcript holds everything but the site's secrets, in however many pieces
+// these come.
+func TestAuditHoldsNoSecret(t *testing.T) {
+	const secret = "s3cret-of-the-database"
+	a, events := transcript(t, secret)
 	a.line("began", "fleet/1 echo "+secret)
 	a.line("output", `{"password":"`+secret[:7])
 	a.line("output", secret[7:9])
@@ -29,18 +49,7 @@ func TestAuditHoldsNoSecret(t *testing.T) {
 	a.line("output", "another, "+secret+secret+" s3cret")
 	a.line("ended", "exit code 0")
 	a.close()
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]string{}
-	for l := range strings.Lines(string(b)) {
-		var e struct{ Event, Text string }
-		if err := json.Unmarshal([]byte(l), &e); err != nil {
-			t.Fatal(err)
-		}
-		got[e.Event] += e.Text
-	}
+	got := events()
 	for event, want := range map[string]string{
 		"began":  "fleet/1 echo [secret]",
 		"input":  "cat s3crets\n",
@@ -56,12 +65,7 @@ func TestAuditHoldsNoSecret(t *testing.T) {
 // A program that prints without end fills no disk. What was typed stays, and the
 // transcript says what it lacks.
 func TestAuditIsBounded(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "audit.jsonl")
-	f, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &auditLog{f: f, enc: json.NewEncoder(f), rest: map[string]string{}}
+	a, events := transcript(t)
 	piece := strings.Repeat("y\n", 8<<10)
 	for range 2 * maxTranscript / len(piece) {
 		a.line("output", piece)
@@ -70,18 +74,7 @@ func TestAuditIsBounded(t *testing.T) {
 	a.line("input", "rm -r /srv\n")
 	a.line("ended", "exit code 0")
 	a.close()
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]string{}
-	for l := range strings.Lines(string(b)) {
-		var e struct{ Event, Text string }
-		if err := json.Unmarshal([]byte(l), &e); err != nil {
-			t.Fatal(err)
-		}
-		got[e.Event] += e.Text
-	}
+	got := events()
 	if n := len(got["output"]); n != maxTranscript {
 		t.Errorf("got %d bytes of output, want the first %d", n, maxTranscript)
 	}
