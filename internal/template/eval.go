@@ -134,7 +134,7 @@ func (w *World) call(st *Stack, n *Node, name string, arg *Node) *Value {
 		}
 		return w.findInMap(st, n, a)
 	case "Fn::ImportValue":
-		return w.imported(st, n, w.eval(st, arg))
+		return w.imported(st, n, arg)
 	case "Fn::GetAZs":
 		v := &Value{Shape: List, Pos: n.Pos}
 		for i := range 6 {
@@ -349,7 +349,7 @@ func (w *World) attribute(st *Stack, pos Pos, id, attr string) *Value {
 		return unknown(pos, id+" is not made under these conditions")
 	}
 	switch {
-	case typ == "AWS::CloudFormation::CustomResource", strings.HasPrefix(typ, "Custom::"):
+	case custom(typ):
 		return unknown(pos, "the custom resource "+id+" decides it when it runs")
 	case typ == "AWS::CloudFormation::Macro", typ == "":
 		return unknown(pos, id+" is made by a macro")
@@ -392,14 +392,19 @@ func (w *World) output(pos Pos, st *Stack, name string) *Value {
 	return w.eval(st, o.Get("Value"))
 }
 
-func (w *World) imported(st *Stack, n *Node, name *Value) *Value {
+// imported is what another stack exports. A name that is written out and that
+// nobody exports is a mistake; one that is made from parameters may be meant for
+// a stack that is not here, and its value is not known.
+func (w *World) imported(st *Stack, n, arg *Node) *Value {
+	name := w.eval(st, arg)
 	s := name.String()
 	x, ok := w.exports[s]
+	_, written := arg.text()
 	switch {
 	case ok:
 	case name.Unknown() || strings.Contains(s, open) || s == "":
 		return unknown(n.Pos, "it is imported under a name that is not known: "+name.Show())
-	case w.defaults:
+	case w.defaults && written:
 		what := "is exported by none of these templates; give check the directory that has the exporting one"
 		var names []string
 		for e := range w.exports {

@@ -25,6 +25,9 @@ func (w *World) selected(st *Stack, n *Node, a []*Node) *Value {
 	}
 	items := list.List()
 	if i < 0 || i >= len(items) {
+		if slices.ContainsFunc(items, func(v *Value) bool { _, ok := v.Literal(); return !ok }) {
+			return unknown(n.Pos, "it is a part of what is not known: "+list.Show())
+		}
 		w.errs.add(n.Pos, "Fn::Select: index %d of a list of %d", i, len(items))
 		return unknown(n.Pos, "Fn::Select is out of range")
 	}
@@ -32,7 +35,11 @@ func (w *World) selected(st *Stack, n *Node, a []*Node) *Value {
 }
 
 func (w *World) findInMap(st *Stack, n *Node, a []*Node) *Value {
-	m, _ := w.eval(st, a[0]).Literal()
+	mapping := w.eval(st, a[0])
+	m, ok := mapping.Literal()
+	if !ok {
+		return unknown(n.Pos, "which mapping gives it is not known: "+mapping.Show())
+	}
 	table := st.Template.Mappings.Get(m)
 	if table == nil {
 		w.errs.add(n.Pos, "Fn::FindInMap: there is no mapping %q", m)

@@ -169,6 +169,12 @@ const maxResources = 500
 var options = []string{"Type", "Properties", "Condition", "DependsOn", "Metadata", "CreationPolicy",
 	"UpdatePolicy", "UpdateReplacePolicy", "DeletionPolicy"}
 
+// custom says that a Lambda function of the template's author makes such a
+// resource. It alone may have a Version beside the options.
+func custom(typ string) bool {
+	return typ == "AWS::CloudFormation::CustomResource" || strings.HasPrefix(typ, "Custom::")
+}
+
 func (t *Template) readResources(errs *Errors) {
 	t.ids = map[string]bool{}
 	if t.Resources == nil {
@@ -189,11 +195,12 @@ func (t *Template) readResources(errs *Errors) {
 			errs.add(f.Value.Pos, "resource %s: got %s, want a map with a Type", f.Name, f.Value.Shape)
 			continue
 		}
-		if s, ok := f.Value.Get("Type").text(); !ok || s == "" {
+		typ, ok := f.Value.Get("Type").text()
+		if !ok || typ == "" {
 			errs.add(f.Pos, "resource %s has no Type", f.Name)
 		}
 		for _, o := range f.Value.Fields {
-			if !slices.Contains(options, o.Name) {
+			if t.macro == "" && !slices.Contains(options, o.Name) && (o.Name != "Version" || !custom(typ)) {
 				errs.add(o.Pos, "resource %s: %q is no part of a resource; want one of %s", f.Name, o.Name, strings.Join(options, ", "))
 			}
 		}

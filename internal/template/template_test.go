@@ -94,6 +94,10 @@ func TestUnknown(t *testing.T) {
 		{"!FindInMap [M, !Ref 'AWS::Region', Size]", "gives it by ${Region}"},
 		{"!Transform {Name: X}", "macro"},
 		{"!ImportValue [x]", "not known"},
+		{"!ImportValue {'Fn::Sub': '${Env}-vpc'}", "nobody here exports"},
+		{"!Select [1, !Split [/, !Ref Any]]", "may have any value"},
+		{"!Select [3, !Split [/, !GetAtt Vpc.Arn]]", "part of what is not known"},
+		{"!FindInMap [!Ref Any, dev, Size]", "which mapping"},
 		{"'{{resolve:ssm:/x}}'", "parameter store"},
 		{"!Nonsense x", "not known here"},
 	} {
@@ -224,6 +228,7 @@ func TestErrors(t *testing.T) {
 		{"no resources", []string{"a.yaml", "Parameters: {}\n"}, []string{"has no Resources"}},
 		{"empty", []string{"a.yaml", ""}, []string{"the file is empty"}},
 		{"a list", []string{"a.yaml", "- a\n"}, []string{"want a map with Resources"}},
+		{"a version of what is not custom", []string{"a.yaml", "Resources:\n  X: {Type: T, Version: '1.0'}\n"}, []string{`"Version" is no part of a resource`}},
 		{"twice", []string{"a.yaml", "Resources:\n  X: {Type: T}\n  X: {Type: T}\n"}, []string{`a.yaml:3:3: "X" is there twice; first at line 2`}},
 		{"no type", []string{"a.yaml", "Resources:\n  X: {Properties: {}}\n"}, []string{"resource X has no Type"}},
 		{"misspelt", []string{"a.yaml", "Resources:\n  Bucket: {Type: T}\n  X: {Type: T, Properties: {P: !Ref Bukket}}\n"}, []string{`"Bukket" is neither`, `did you mean "Bucket"?`}},
@@ -271,6 +276,8 @@ func TestHoles(t *testing.T) {
 		{"Transform: [AWS::LanguageExtensions, Ours]\nResources:\n  X: {Type: T}\n", "macro Ours"},
 		{"Resources:\n  X: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: 'https://x/y'}}\n", "template of the stack X is not here"},
 		{"Resources:\n  X: {Type: A::B::MODULE}\n", "module X"},
+		{"Transform: Count\nResources:\n  X: {Type: T, Count: 3}\n", "macro Count"},
+		{"Resources:\n  X: {Type: 'Custom::X', Version: '1.0'}\n", ""},
 		{"Resources:\n  'Fn::ForEach::L': [a, [b], {}]\n", "Fn::ForEach::L makes resources"},
 	} {
 		ws, _ := newSet(t, "a.yaml", x.text).Worlds()

@@ -35,21 +35,36 @@ var cisChecks = slices.Concat([]*perimeter.Control{
 }, alarmChecks())
 
 func checkUsers(p *perimeter.Pass) error {
-	p.Tried("whether a policy is given to a user by hand")
-	for _, r := range p.World.OfType("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy") {
-		if u := r.Get("Users"); len(u.List()) > 0 {
-			p.Broken(r, u.Place(r.Pos), "policy %s is given to users by hand, want groups or roles", r.ID)
-		}
+	policies := p.World.OfType("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
+	own := p.World.OfType("AWS::IAM::UserPolicy")
+	users := p.World.OfType("AWS::IAM::User")
+	if len(policies)+len(own)+len(users) == 0 {
+		p.Absent("a user or a policy that could be given to one")
+		return nil
 	}
-	for _, r := range p.World.OfType("AWS::IAM::UserPolicy") {
+	p.Tried("whether a policy is given to a user by hand")
+	for _, r := range policies {
+		judgeList(p, r, "Users", "policy %s is given to users by hand, want groups or roles")
+	}
+	for _, r := range own {
 		p.Broken(r, r.Pos, "policy %s is a user's own", r.ID)
 	}
-	for _, r := range p.World.OfType("AWS::IAM::User") {
-		if len(r.Get("Policies").List())+len(r.Get("ManagedPolicyArns").List()) > 0 {
-			p.Broken(r, r.Pos, "user %s has policies of its own, want a group", r.ID)
+	for _, r := range users {
+		for _, name := range []string{"Policies", "ManagedPolicyArns"} {
+			judgeList(p, r, name, "user %s has policies of its own, want a group")
 		}
 	}
 	return nil
+}
+
+// judgeList: the list is empty.
+func judgeList(p *perimeter.Pass, r *template.Resource, property, words string) {
+	switch v := r.Get(property); {
+	case len(v.List()) > 0:
+		p.Broken(r, v.Place(r.Pos), words, r.ID)
+	case v.Unknown():
+		p.Unknown(r, v.Place(r.Pos), words+": not known, %s", r.ID, v.Show())
+	}
 }
 
 func checkStars(p *perimeter.Pass) error {
