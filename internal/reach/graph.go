@@ -88,7 +88,7 @@ type Peer struct {
 
 // A Subnet is one of a VPC's subnets.
 type Subnet struct {
-	Res    *template.Resource
+	Res    *template.Resource // nil: one of the account's default VPC
 	VPC    string
 	Blocks []netip.Prefix
 	Table  *Table
@@ -379,6 +379,36 @@ func (g *Graph) readSubnets() {
 			s.ACL = g.defaultACL(s.VPC)
 		}
 	}
+}
+
+func (s *Subnet) String() string {
+	if s.Res == nil {
+		return "a subnet of the account's default VPC (nobody names another)"
+	}
+	return "subnet " + s.Res.ID
+}
+
+// pos is where the subnet is written.
+func (s *Subnet) pos() template.Pos {
+	if s.Res == nil {
+		return template.Pos{}
+	}
+	return s.Res.Pos
+}
+
+const defaultVPC = "the default VPC"
+
+// defaultSubnet is where EC2 puts what nobody gives a subnet: a public one of the
+// VPC that every account has in every Region (VPC guide, default VPCs).
+func (g *Graph) defaultSubnet() *Subnet {
+	if g.subnets[defaultVPC] == nil {
+		g.igws[defaultVPC] = true
+		table := &Table{Routes: []Route{{Dest: anyone("0.0.0.0/0"), Target: InternetGateway, Name: "of the default VPC"}}}
+		g.subnets[defaultVPC] = &Subnet{VPC: defaultVPC, Blocks: []netip.Prefix{netip.MustParsePrefix("172.31.0.0/16")},
+			Table: table, ACL: g.defaultACL(defaultVPC), Public: template.Yes, V6: template.No}
+		g.groups[defaultVPC+".DefaultSecurityGroup"] = ownGroup("the default group of the default VPC", defaultVPC+".DefaultSecurityGroup", nil)
+	}
+	return g.subnets[defaultVPC]
 }
 
 // Subnet returns a subnet of the templates by a reference to it, or nil.

@@ -47,10 +47,7 @@ func (g *Graph) readGroups() {
 	}
 	for _, r := range g.World.OfType("AWS::EC2::VPC") {
 		key := r.Key() + ".DefaultSecurityGroup"
-		x := &Group{Name: "the default group of " + r.ID, Key: key, Res: r}
-		x.In = []Rule{{Ports: Ports{All, every}, Peer: Peer{Group: key}, Pos: r.Pos, Default: true}}
-		x.Out = []Rule{{Ports: Ports{All, every}, Peer: Peer{Block: anyone("0.0.0.0/0")}, Pos: r.Pos, Default: true}}
-		g.groups[key] = x
+		g.groups[key] = ownGroup("the default group of "+r.ID, key, r)
 	}
 	for _, r := range g.World.OfType("AWS::EC2::SecurityGroupIngress") {
 		x := g.Group(r.Get("GroupId"))
@@ -60,6 +57,28 @@ func (g *Graph) readGroups() {
 		x := g.Group(r.Get("GroupId"))
 		x.Out = append(x.Out, g.rules(r.Props, r.Pos, "Destination")...)
 	}
+}
+
+// ownGroup is what every VPC has from the start: its members reach each other, and
+// everything else (VPC guide, default security groups).
+func ownGroup(name, key string, vpc *template.Resource) *Group {
+	var pos template.Pos
+	if vpc != nil {
+		pos = vpc.Pos
+	}
+	return &Group{Name: name, Key: key, Res: vpc,
+		In:  []Rule{{Ports: Ports{All, every}, Peer: Peer{Group: key}, Pos: pos, Default: true}},
+		Out: []Rule{{Ports: Ports{All, every}, Peer: Peer{Block: anyone("0.0.0.0/0")}, Pos: pos, Default: true}}}
+}
+
+// open4and6 is what has no group: everything passes, both ways.
+func open4and6(name string, pos template.Pos) *Group {
+	x := &Group{Name: name, Key: name + "\n" + pos.String()}
+	for _, b := range []string{"0.0.0.0/0", "::/0"} {
+		r := Rule{Ports: Ports{All, every}, Peer: Peer{Block: anyone(b)}, Pos: pos, Default: true}
+		x.In, x.Out = append(x.In, r), append(x.Out, r)
+	}
+	return x
 }
 
 // rules reads a rule that is written in a group or beside it: one for each block of a
@@ -118,6 +137,13 @@ func rule(v *template.Value, pos template.Pos, end string) Rule {
 		x := v.Get(end + "PrefixListId")
 		if out.Peer.List = x.String(); x.Unknown() {
 			out.Peer = Peer{Unsure: "prefix list: " + x.Show()}
+		}
+	case !v.Get(end + "SecurityGroupName").Absent():
+		x := v.Get(end + "SecurityGroupName")
+		if key, attr, ok := x.Key(); ok && attr == "" {
+			out.Peer.Group = key
+		} else {
+			out.Peer.Unsure = "a group by its name, " + x.Show()
 		}
 	default:
 		out.Peer.Unsure = "nobody is named"

@@ -96,8 +96,8 @@ func (g *Graph) fromOutside(n *Node, group *Group, r Rule) []Open {
 		doubt(s.ACL.Unsure)
 		way := Hop{fmt.Sprintf("%s %s, by the route to %s of %s", route.Target, route.Name, route.Dest, s.Table.name()), route.Pos}
 		if !ok {
-			doubt("which routes subnet " + s.Res.ID + " has is not known: " + s.Table.Unsure)
-			way = Hop{"a route that is not known", s.Res.Pos}
+			doubt("which routes " + s.String() + " has is not known: " + s.Table.Unsure)
+			way = Hop{"a route that is not known", s.pos()}
 		} else {
 			have = have.Or(spans)
 		}

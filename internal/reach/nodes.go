@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/ringwall/ringwall/internal/template"
@@ -15,7 +16,7 @@ func (g *Graph) readNodes() {
 		case "AWS::ElasticLoadBalancingV2::LoadBalancer":
 			g.balancer(n, "SecurityGroups", "Subnets")
 		case "AWS::ElasticLoadBalancing::LoadBalancer":
-			g.balancer(n, "SecurityGroups", "Subnets")
+			g.classic(n)
 		case "AWS::AutoScaling::AutoScalingGroup":
 			g.scaling(n)
 		case "AWS::EC2::Instance":
@@ -61,12 +62,15 @@ func (g *Graph) readNodes() {
 			g.place(n, c.Get("SecurityGroups"), c.Get("Subnets"))
 			if v := c.Get("AssignPublicIp"); !v.Absent() {
 				n.Public, n.PublicAt = template.Of(v.Is("ENABLED")), v.Place(r.Pos)
+				if v.Unknown() {
+					n.Public = template.Maybe
+				}
 				n.PublicWhy = "AssignPublicIp is " + v.Show()
 			}
 		case "AWS::EC2::NetworkInterface":
 			n.Kind = Interface
 			g.place(n, r.Get("GroupSet"), r.Get("SubnetId"))
-			g.elasticOf(n, elastic)
+			g.elasticOf(n, elastic, r.Key())
 		default:
 			continue
 		}
@@ -96,6 +100,27 @@ func (g *Graph) place(n *Node, groups, subnets *template.Value) {
 	}
 }
 
+// nowhere puts a node for which nobody names a subnet where EC2 puts it.
+func (g *Graph) nowhere(n *Node, subnets *template.Value) {
+	if subnets.Absent() && len(n.Subnets) == 0 {
+		n.Subnets = []*Subnet{g.defaultSubnet()}
+		if len(n.Groups) == 0 {
+			g.defaultGroup(n, defaultVPC)
+		}
+	}
+}
+
+// classic reads a balancer of the first generation, which needs no subnet.
+func (g *Graph) classic(n *Node) {
+	g.balancer(n, "SecurityGroups", "Subnets")
+	if n.Res.Get("Subnets").Absent() {
+		n.Subnets = []*Subnet{g.defaultSubnet()}
+		if len(n.Groups) == 0 {
+			n.Unsure = append(n.Unsure, "it has a security group that the service makes for it")
+		}
+	}
+}
+
 // defaultGroup is what EC2 gives an interface for which nobody names a group.
 func (g *Graph) defaultGroup(n *Node, vpc string) {
 	if x := g.groups[vpc+".DefaultSecurityGroup"]; x != nil {
@@ -108,6 +133,11 @@ func (g *Graph) defaultGroup(n *Node, vpc string) {
 func (g *Graph) balancer(n *Node, groups, subnets string) {
 	r := n.Res
 	n.Kind = Balancer
+	if typ := r.Get("Type"); (typ.Is("network") || typ.Is("gateway")) && r.Get(groups).Absent() {
+		// Without a group a network load balancer takes what its listeners take,
+		// from everybody (ELB guide, security groups of a Network Load Balancer).
+		n.Groups = []*Group{open4and6("no security group", r.Pos)}
+	}
 	if maps := r.Get("SubnetMappings"); !maps.Absent() {
 		g.place(n, r.Get(groups), nil)
 		for _, m := range maps.List() {
@@ -165,6 +195,10 @@ func (g *Graph) launch(n *Node, t *template.Resource, subnets *template.Value) {
 	public := (*template.Value)(nil)
 	v6 := template.No
 	for _, i := range data.Get("NetworkInterfaces").List() {
+		if i.Unknown() || !i.Get("NetworkInterfaceId").Absent() {
+			n.Unsure = append(n.Unsure, "its network interface is "+cmp.Or(i.Why(), i.Get("NetworkInterfaceId").Show()))
+			n.Public, subnets = template.Maybe, i
+		}
 		if gs := i.Get("Groups"); !gs.Absent() {
 			groups = gs
 		}
@@ -182,6 +216,7 @@ func (g *Graph) launch(n *Node, t *template.Resource, subnets *template.Value) {
 		groups, public = t.Get("SecurityGroups"), t.Get("AssociatePublicIpAddress")
 	}
 	g.place(n, groups, subnets)
+	g.nowhere(n, subnets)
 	n.V6 = n.V6.Or(v6)
 	g.address(n, public)
 }
@@ -193,10 +228,17 @@ func (g *Graph) address(n *Node, asked *template.Value) {
 		n.PublicWhy = "AssociatePublicIpAddress is " + asked.Show()
 		return
 	}
+	if len(n.Unsure) > 0 && len(n.Subnets) == 0 {
+		n.Public, n.PublicAt, n.PublicWhy = template.Maybe, n.Res.Pos, "whether its subnet gives it a public address is not known"
+	}
 	for _, s := range n.Subnets {
-		if s.Public != template.No && n.Public != template.Yes {
-			n.Public, n.PublicAt = s.Public, s.Res.Place("MapPublicIpOnLaunch")
-			n.PublicWhy = "subnet " + s.Res.ID + " gives instances a public address (MapPublicIpOnLaunch)"
+		if s.Public == template.No || n.Public == template.Yes {
+			continue
+		}
+		n.Public, n.PublicAt, n.PublicWhy = s.Public, n.Res.Pos, s.String()+" gives instances a public address"
+		if s.Res != nil {
+			n.PublicAt = s.Res.Place("MapPublicIpOnLaunch")
+			n.PublicWhy += " (MapPublicIpOnLaunch)"
 		}
 	}
 }
@@ -238,7 +280,7 @@ func (g *Graph) instance(n *Node, elastic map[string]template.Pos) {
 	n.Kind = Instance
 	if t := g.World.Of(r.Get("LaunchTemplate", "LaunchTemplateId")); t != nil && r.Get("SecurityGroupIds").Absent() && r.Get("NetworkInterfaces").Absent() {
 		g.launch(n, t, r.Get("SubnetId"))
-		g.elasticOf(n, elastic)
+		g.elasticOf(n, elastic, r.Key())
 		return
 	}
 	groups, subnets, public := firstOf(r, "SecurityGroupIds", "SecurityGroups"), r.Get("SubnetId"), (*template.Value)(nil)
@@ -249,14 +291,25 @@ func (g *Graph) instance(n *Node, elastic map[string]template.Pos) {
 		if v := i.Get("SubnetId"); !v.Absent() {
 			subnets = v
 		}
+		if v := i.Get("NetworkInterfaceId"); !v.Absent() {
+			card := g.World.Of(v)
+			if card == nil {
+				n.Unsure = append(n.Unsure, "its network interface is "+v.Show())
+			}
+			groups, subnets = card.Get("GroupSet"), card.Get("SubnetId")
+			g.elasticOf(n, elastic, id(v))
+		}
 		if v := i.Get("AssociatePublicIpAddress"); !v.Absent() {
 			public = v
 		}
 	}
 	n.Template = r
 	g.place(n, groups, subnets)
+	if len(n.Unsure) == 0 {
+		g.nowhere(n, subnets)
+	}
 	g.address(n, public)
-	g.elasticOf(n, elastic)
+	g.elasticOf(n, elastic, r.Key())
 }
 
 // elastic are the resources that an elastic address is tied to.
@@ -272,8 +325,8 @@ func (g *Graph) elastic() map[string]template.Pos {
 	return out
 }
 
-func (g *Graph) elasticOf(n *Node, elastic map[string]template.Pos) {
-	if pos, ok := elastic[n.Res.Key()]; ok {
+func (g *Graph) elasticOf(n *Node, elastic map[string]template.Pos, key string) {
+	if pos, ok := elastic[key]; ok {
 		n.Public, n.PublicAt, n.PublicWhy = template.Yes, pos, "an elastic address is tied to it"
 	}
 }
@@ -297,7 +350,11 @@ func (g *Graph) database(n *Node) bool {
 	}
 	sg := g.World.Of(subnetGroup)
 	g.place(n, groups, sg.Get("SubnetIds"))
-	if sg == nil {
+	switch {
+	case sg != nil || len(n.Unsure) > 0:
+	case subnetGroup.Absent():
+		g.nowhere(n, nil)
+	default:
 		n.Unsure = append(n.Unsure, "its subnet group is not in these templates")
 	}
 	n.PublicAt = public.Place(r.Pos)
@@ -305,8 +362,10 @@ func (g *Graph) database(n *Node) bool {
 	switch {
 	case !public.Absent():
 		n.Public, n.PublicWhy = public.Truth(false), "PubliclyAccessible is "+public.Show()
-	case r.Type == "AWS::RDS::DBCluster":
-		n.Public = template.No
+	case r.Type == "AWS::RDS::DBCluster" && strings.HasPrefix(r.Get("Engine").String(), "aurora"):
+		n.Public = template.No // its instances have addresses
+	case len(n.Subnets) == 0:
+		n.Public, n.PublicWhy = template.Maybe, "PubliclyAccessible is not given, and whether its VPC has an internet gateway is not known"
 	default:
 		// Without a word the address is public where the VPC has an internet
 		// gateway (RDS API, CreateDBInstance, PubliclyAccessible).

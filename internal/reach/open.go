@@ -65,7 +65,7 @@ func (t *Table) name() string {
 }
 
 func (s *Subnet) hop() Hop {
-	words := "subnet " + s.Res.ID
+	words := s.String()
 	switch {
 	case s.ACL.Res != nil:
 		words += " (network ACL " + s.ACL.Res.ID + " lets it through)"
@@ -76,7 +76,7 @@ func (s *Subnet) hop() Hop {
 	default:
 		words += " (it has no network ACL, and the default one lets everything through)"
 	}
-	return Hop{words, s.Res.Pos}
+	return Hop{words, s.pos()}
 }
 
 func (n *Node) hop() Hop {
@@ -105,7 +105,7 @@ func (p Peer) String() string {
 	case p.List != "":
 		return "prefix list " + ListName(p.List)
 	}
-	return "someone unknown (" + p.Unsure + ")"
+	return "someone unknown (" + strings.TrimSuffix(strings.TrimPrefix(p.Unsure, "unknown ("), ")") + ")"
 }
 
 // shortest keeps, of several ways to the same end and ports, the sure and short

@@ -130,6 +130,32 @@ func TestDatabaseIsPublicByDefault(t *testing.T) {
 	}
 }
 
+// TestNobodyNamesASubnet: EC2 then takes the default VPC, whose subnets are public;
+// and what stands in a subnet that is not known may have a public address.
+func TestNobodyNamesASubnet(t *testing.T) {
+	const ssh = "  G: {Type: AWS::EC2::SecurityGroup, Properties: {SecurityGroupIngress: [{CidrIp: 0.0.0.0/0, IpProtocol: tcp, FromPort: 22, ToPort: 22}]}}\n"
+	for _, x := range []struct{ name, node, want string }{
+		{"an instance", "{Type: AWS::EC2::Instance, Properties: {SecurityGroups: [!Ref G]}}", "the internet tcp port 22"},
+		{"an instance in the default group", "{Type: AWS::EC2::Instance}", ""},
+		{"an instance that wants no address", "{Type: AWS::EC2::Instance, Properties: {NetworkInterfaces: [{DeviceIndex: 0, GroupSet: [!Ref G], AssociatePublicIpAddress: false}]}}", ""},
+		{"an instance in an unknown subnet", "{Type: AWS::EC2::Instance, Properties: {SubnetId: subnet-1, SecurityGroupIds: [!Ref G]}}", "the internet tcp port 22?"},
+		{"an instance with a card of its own", "{Type: AWS::EC2::Instance, Properties: {NetworkInterfaces: [{DeviceIndex: 0, NetworkInterfaceId: !Ref Card}]}}\n  Card: {Type: AWS::EC2::NetworkInterface, Properties: {SubnetId: !Ref Public, GroupSet: [!Ref G]}}\n  E: {Type: AWS::EC2::EIP, Properties: {NetworkInterfaceId: !Ref Card}}", "the internet tcp port 22"},
+		{"an instance with somebody's card", "{Type: AWS::EC2::Instance, Properties: {NetworkInterfaces: [{DeviceIndex: 0, NetworkInterfaceId: eni-1}], SecurityGroupIds: [!Ref G]}}", ""},
+		{"a group by its launch configuration", "{Type: AWS::AutoScaling::AutoScalingGroup, Properties: {AvailabilityZones: [a], LaunchConfigurationName: !Ref C}}\n  C: {Type: AWS::AutoScaling::LaunchConfiguration, Properties: {SecurityGroups: [!Ref G]}}", "the internet tcp port 22"},
+		{"a classic balancer", "{Type: AWS::ElasticLoadBalancing::LoadBalancer, Properties: {SecurityGroups: [!Ref G]}}", "the internet tcp port 22"},
+		{"a network balancer without a group", "{Type: AWS::ElasticLoadBalancingV2::LoadBalancer, Properties: {Type: network, Subnets: [!Ref Public]}}", "the internet everything"},
+		{"a database", "{Type: AWS::RDS::DBInstance, Properties: {VPCSecurityGroups: [!Ref G]}}", "the internet tcp port 22"},
+		{"a database in an unknown subnet group", "{Type: AWS::RDS::DBInstance, Properties: {DBSubnetGroupName: x, VPCSecurityGroups: [!Ref G]}}", "the internet tcp port 22?"},
+		{"an Aurora cluster", "{Type: AWS::RDS::DBCluster, Properties: {Engine: aurora-mysql, VpcSecurityGroupIds: [!Ref G]}}", ""},
+		{"a service whose address is not known", "{Type: AWS::ECS::Service, Properties: {NetworkConfiguration: {AwsvpcConfiguration: {Subnets: [!Ref Public], SecurityGroups: [!Ref G], AssignPublicIp: !GetAtt Custom.X}}}}\n  Custom: {Type: Custom::X}", "the internet tcp port 22?"},
+	} {
+		g := graph(t, ssh+"  N: "+x.node+"\n")
+		if got := said(g.FromInternet(g.node(t, "N"))); got != x.want {
+			t.Errorf("%s: got %q, want %q", x.name, got, x.want)
+		}
+	}
+}
+
 func TestBetween(t *testing.T) {
 	const nodes = `
   A: {Type: AWS::EC2::Instance, Properties: {SubnetId: !Ref Private, SecurityGroupIds: [!Ref Ga]}}

@@ -51,7 +51,8 @@ type Resource struct {
 	Type    string
 	Pos     Pos
 	Props   *Value
-	Options *Node // the resource as it was written, with its DeletionPolicy and the like
+	Init    *Value // what cfn-init is told, of the resource's metadata
+	Options *Node  // the resource as it was written, with its DeletionPolicy and the like
 }
 
 // Key is the resource's name in a World: stack/ID.
@@ -283,6 +284,9 @@ func (w *World) readResources(st *Stack) {
 		r := &Resource{Stack: st, ID: f.Name, Type: typ, Pos: f.Pos, Options: f.Value}
 		if p := f.Value.Get("Properties"); p != nil {
 			r.Props = w.eval(st, p)
+		}
+		if m := f.Value.Get("Metadata").Get("AWS::CloudFormation::Init"); m != nil {
+			r.Init = w.eval(st, m)
 		}
 		w.Resources = append(w.Resources, r)
 		w.byKey[r.Key()] = r

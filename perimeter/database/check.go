@@ -66,9 +66,9 @@ func judgeRoutes(p *perimeter.Pass, n *reach.Node) {
 			switch r.Target {
 			case reach.GatewayEndpoint:
 			case reach.UnknownTarget:
-				p.Unknown(n.Res, r.Pos, "subnet %s of %s has a route to something unknown", s.Res.ID, n)
+				p.Unknown(n.Res, r.Pos, "%s, of %s, has a route to something unknown", s, n)
 			default:
-				p.Broken(n.Res, r.Pos, "subnet %s of %s has a route to a %s (%s to %s); want none but the VPC's own", s.Res.ID, n, r.Target, r.Name, r.Dest)
+				p.Broken(n.Res, r.Pos, "%s, of %s, has a route to %s (%s %s); want none but the VPC's own", s, n, r.Dest, r.Target, r.Name)
 			}
 		}
 	}

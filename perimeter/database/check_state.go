@@ -37,7 +37,7 @@ func checkRestorable(p *perimeter.Pass) error {
 	}
 	judgeTransit(p)
 	if !found {
-		if len(p.World.OfType("AWS::ElasticLoadBalancingV2::Listener", "AWS::CloudFront::Distribution")) == 0 {
+		if len(p.World.OfType("AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancing::LoadBalancer", "AWS::CloudFront::Distribution")) == 0 {
 			p.Absent("anything that holds state")
 		}
 		return nil
@@ -194,12 +194,14 @@ func judgeTransit(p *perimeter.Pass) {
 		case proto.Unknown():
 			p.Unknown(l, proto.Place(l.Pos), "the protocol of listener %s is %s", l.ID, proto.Show())
 		case proto.Is("HTTP"):
-			for _, a := range l.Get("DefaultActions").List() {
-				if !a.Get("Type").Is("redirect") && !a.Get("Type").Is("fixed-response") {
-					p.Broken(l, proto.Place(l.Pos), "listener %s takes and forwards plain HTTP", l.ID)
+			judgePlain(p, l, l.Get("DefaultActions"))
+			for _, r := range p.World.OfType("AWS::ElasticLoadBalancingV2::ListenerRule") {
+				if p.World.Of(r.Get("ListenerArn")) == l {
+					judgePlain(p, r, r.Get("Actions"))
 				}
 			}
 		case !proto.Is("HTTPS") && !proto.Is("TLS"):
+			p.Unknown(l, proto.Place(l.Pos), "listener %s passes %s on as it is; whether there is TLS in it only what is behind it decides", l.ID, proto.Show())
 		case policy.Absent():
 			p.Broken(l, l.Pos, "listener %s has no SslPolicy, and the default one (ELBSecurityPolicy-2016-08) takes TLS 1.0", l.ID)
 		case !known:
@@ -207,6 +209,10 @@ func judgeTransit(p *perimeter.Pass) {
 		case !modern(s):
 			p.Broken(l, policy.Place(l.Pos), "listener %s has policy %s, which takes TLS older than 1.2", l.ID, s)
 		}
+	}
+	for _, lb := range p.World.OfType("AWS::ElasticLoadBalancing::LoadBalancer") {
+		p.Tried("with what %s protects what it takes", lb.ID)
+		judgeClassic(p, lb)
 	}
 	for _, d := range p.World.OfType("AWS::CloudFront::Distribution") {
 		p.Tried("with what distribution %s protects what it takes", d.ID)
@@ -217,9 +223,40 @@ func judgeTransit(p *perimeter.Pass) {
 			p.Broken(d, v.Place(d.Place("DistributionConfig")), "distribution %s takes TLS older than 1.2 (MinimumProtocolVersion is %s)", d.ID, v.Show())
 		}
 		for _, b := range perimeter.Behaviours(d) {
-			if v := b.Value.Get("ViewerProtocolPolicy"); v.Is("allow-all") {
+			switch v := b.Value.Get("ViewerProtocolPolicy"); {
+			case v.Is("allow-all"):
 				p.Broken(d, v.Place(d.Pos), "behaviour %s answers plain HTTP", b.Path)
+			case !v.Is("https-only") && !v.Is("redirect-to-https"):
+				p.Unknown(d, v.Place(d.Pos), "whether behaviour %s answers plain HTTP is not known: ViewerProtocolPolicy is %s", b.Path, v.Show())
 			}
+		}
+	}
+}
+
+// judgePlain: what comes in clear is answered or sent to HTTPS, and not passed on.
+func judgePlain(p *perimeter.Pass, r *template.Resource, actions *template.Value) {
+	for _, a := range actions.List() {
+		switch typ := a.Get("Type"); {
+		case typ.Is("redirect"), typ.Is("fixed-response"):
+		case typ.Unknown():
+			p.Unknown(r, typ.Place(r.Pos), "what %s does with plain HTTP is not known: %s", r.ID, typ.Show())
+		default:
+			p.Broken(r, typ.Place(r.Pos), "%s takes and forwards plain HTTP", r.ID)
+		}
+	}
+}
+
+// judgeClassic: a balancer of the first generation takes HTTPS. Which versions of TLS
+// its policy takes is a list of attributes that is not read here.
+func judgeClassic(p *perimeter.Pass, lb *template.Resource) {
+	for _, l := range lb.Get("Listeners").List() {
+		switch proto := l.Get("Protocol"); strings.ToUpper(proto.String()) {
+		case "HTTP":
+			p.Broken(lb, proto.Place(lb.Pos), "%s takes and forwards plain HTTP", lb.ID)
+		case "HTTPS", "SSL":
+			p.Unknown(lb, proto.Place(lb.Pos), "which versions of TLS %s takes is not known: a balancer of the first generation; want AWS::ElasticLoadBalancingV2::LoadBalancer", lb.ID)
+		default:
+			p.Unknown(lb, proto.Place(lb.Pos), "%s passes %s on as it is; whether there is TLS in it only what is behind it decides", lb.ID, proto.Show())
 		}
 	}
 }

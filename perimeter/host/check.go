@@ -1,10 +1,8 @@
 package host
 
 import (
-	"regexp"
 	"strings"
 
-	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/internal/reach"
 	"github.com/ringwall/ringwall/internal/template"
 	"github.com/ringwall/ringwall/perimeter"
@@ -41,27 +39,21 @@ func checkProfiles(p *perimeter.Pass) error {
 	return nil
 }
 
-var (
-	piped   = lazy.Regexp(`(?:curl|wget)\b[^\n|;&]*\|\s*(?:sudo\s+(?:-\S+\s+)*)?(?:ba|z|da)?sh\b`)
-	plain   = lazy.Regexp(`(?:curl|wget)\b[^\n|;&]*\bhttp://[^\s'"]+`)
-	itself  = lazy.Regexp(`http://(127\.|localhost\b|\[::1\]|169\.254\.)`) // nobody is on that way
-	ignores = lazy.Regexp(`(?:curl\b[^\n|;&]*\s(?:-k|--insecure)\b|wget\b[^\n|;&]*--no-check-certificate)`)
-)
-
 func checkStart(p *perimeter.Pass) error {
 	found := false
-	for _, r := range p.World.OfType("AWS::EC2::LaunchTemplate", "AWS::EC2::Instance") {
+	for _, r := range p.World.OfType("AWS::EC2::LaunchTemplate", "AWS::EC2::Instance", "AWS::AutoScaling::LaunchConfiguration") {
 		found = true
-		data := []string{"LaunchTemplateData"}
-		if r.Type == "AWS::EC2::Instance" {
-			data = nil
+		var data []string
+		if r.Type == "AWS::EC2::LaunchTemplate" {
+			data = []string{"LaunchTemplateData"}
 		}
 		p.Tried("what %s starts from, and what it fetches", r.ID)
 		if name := r.StoreName(append(data, "ImageId")...); strings.Contains(name, "/amzn2-") || strings.Contains(name, "/amzn-") {
 			// Amazon Linux 2 has had no patches since 2026-06-30.
 			p.Broken(r, r.Place(append(data, "ImageId")...), "%s starts from %s, which is no longer patched; want Amazon Linux 2023", r.ID, name)
 		}
-		judgeScript(p, r, r.Get(append(data, "UserData")...))
+		v := r.Get(append(data, "UserData")...)
+		judgeScript(p, r, v.Place(r.Pos), judgeData(p, r, v)+"\n"+judgeInit(p, r))
 	}
 	if !found {
 		p.Absent("instances")
@@ -69,48 +61,68 @@ func checkStart(p *perimeter.Pass) error {
 	return nil
 }
 
-func judgeScript(p *perimeter.Pass, r *template.Resource, v *template.Value) {
+// judgeData: user data is known, and what it fetches is judged.
+func judgeData(p *perimeter.Pass, r *template.Resource, v *template.Value) string {
 	if v.Absent() {
-		return
+		return ""
 	}
 	text := template.Decode(v.String())
 	if text == "" {
 		p.Unknown(r, v.Place(r.Pos), "what %s runs at its first start is not known: %s", r.ID, v.Why())
-		return
 	}
-	text = downloads(text)
-	for _, x := range []struct {
-		form  *regexp.Regexp
-		words string
-	}{
-		{piped(), "%s runs what it fetches, unread: %s"},
-		{plain(), "%s fetches over plain HTTP, which anybody on the way can change: %s"},
-		{ignores(), "%s does not ask who answers: %s"},
-	} {
-		for _, m := range x.form.FindAllString(text, -1) {
-			if x.form == plain() && itself().MatchString(m) {
-				continue
-			}
-			p.Broken(r, v.Place(r.Pos), x.words, r.ID, template.Show(strings.TrimSpace(m)))
-		}
-	}
+	return text
 }
 
-// downloads are the lines of a script that fetch something, each with those behind it
-// that a pipe may lead to. Scripts are long, and the patterns are slow.
-func downloads(text string) string {
-	var b strings.Builder
-	left := 0
-	for line := range strings.Lines(text) {
-		switch {
-		case strings.Contains(line, "curl"), strings.Contains(line, "wget"):
-			left = 3
-		case left > 0 && strings.TrimSpace(line) != "":
-			left--
+// judgeInit reads what cfn-init does, when the user data has it run: the resource's
+// metadata (CloudFormation guide, AWS::CloudFormation::Init). It returns the commands.
+func judgeInit(p *perimeter.Pass, r *template.Resource) string {
+	if r.Init.Unknown() {
+		p.Unknown(r, r.Init.Place(r.Pos), "what cfn-init does on %s is not known: %s", r.ID, r.Init.Why())
+	}
+	var commands strings.Builder
+	for _, config := range fields(r.Init) {
+		for _, source := range fields(config.Value.Get("sources")) {
+			judgeFetch(p, r, source.Value, true)
 		}
-		if left > 0 {
-			b.WriteString(line)
+		for _, manager := range fields(config.Value.Get("packages")) {
+			for _, x := range fields(manager.Value) {
+				for _, v := range x.Value.List() {
+					judgeFetch(p, r, v, true)
+				}
+			}
+		}
+		for _, file := range fields(config.Value.Get("files")) {
+			runs := executable(file.Value.Get("mode").String())
+			judgeFetch(p, r, file.Value.Get("source"), runs)
+			if s := file.Value.Get("content").String(); runs || strings.HasPrefix(s, "#!") {
+				judgeScript(p, r, file.Pos, s)
+			}
+		}
+		for _, c := range fields(config.Value.Get("commands")) {
+			var words []string
+			for _, x := range c.Value.Get("command").List() {
+				words = append(words, x.String())
+			}
+			commands.WriteString(strings.Join(words, " ") + "\n")
 		}
 	}
-	return b.String()
+	return commands.String()
+}
+
+func fields(v *template.Value) []template.Entry {
+	if v == nil {
+		return nil
+	}
+	return v.Fields
+}
+
+// judgeFetch: an address that cfn-init fetches; it knows no sums.
+func judgeFetch(p *perimeter.Pass, r *template.Resource, v *template.Value, runs bool) {
+	s := v.String()
+	switch {
+	case strings.HasPrefix(s, "http://"):
+		p.Broken(r, v.Place(r.Pos), "%s fetches over plain HTTP, which anybody on the way can change: %s", r.ID, template.Show(s))
+	case strings.HasPrefix(s, "https://") && runs:
+		p.Broken(r, v.Place(r.Pos), "%s runs or unpacks what it fetched, and compares it with nothing: %s", r.ID, template.Show(s))
+	}
 }

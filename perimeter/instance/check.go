@@ -100,6 +100,8 @@ func judgeIngress(p *perimeter.Pass, t *perimeter.Tier, g *reach.Group, r reach.
 		p.Unknown(t.Node.Res, r.Pos, "security group %s of %s takes %s from %s", g.Name, t.Node, r.Ports, r.Peer)
 	case r.Peer.Group == "" || !balancers[r.Peer.Group]:
 		p.Broken(t.Node.Res, r.Pos, "security group %s of %s takes %s from %s, want the load balancer's group only", g.Name, t.Node, r.Ports, r.Peer)
+	case len(ports) == 0:
+		p.Broken(t.Node.Res, r.Pos, "security group %s of %s takes %s from the load balancer, and no target group has them", g.Name, t.Node, r.Ports)
 	case r.Ports.Protocol != reach.TCP || !slices.ContainsFunc(ports, r.Ports.Spans.Only):
 		p.Broken(t.Node.Res, r.Pos, "security group %s of %s takes %s from the load balancer, which asks on %v only", g.Name, t.Node, r.Ports, ports)
 	}
@@ -111,7 +113,11 @@ func judgeKey(p *perimeter.Pass, t *perimeter.Tier) {
 	}
 	for _, path := range [][]string{{"LaunchTemplateData", "KeyName"}, {"KeyName"}} {
 		if k := t.Node.Template.Get(path...); !k.Absent() {
-			p.Broken(t.Node.Template, k.Place(t.Node.Template.Pos), "%s can be logged in to with the key %s; sessions of Systems Manager need none", t.Node, k.Show())
+			which := "the key " + k.Show()
+			if k.Unknown() {
+				which = "a key: " + k.Why()
+			}
+			p.Broken(t.Node.Template, k.Place(t.Node.Template.Pos), "%s can be logged in to with %s; sessions of Systems Manager need none", t.Node, which)
 		}
 	}
 }
