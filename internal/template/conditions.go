@@ -10,7 +10,7 @@ import (
 // not there.
 func (t *Template) wantCondition(n *Node, errs *Errors) {
 	s, ok := n.text()
-	if !ok || t.Conditions.Get(s) != nil || t.macro != "" {
+	if !ok || t.Conditions.Get(s) != nil || t.loops() {
 		return
 	}
 	errs.add(n.Pos, "condition %q is not among the Conditions", s)

@@ -66,6 +66,9 @@ func (w *World) call(st *Stack, n *Node, name string, arg *Node) *Value {
 		w.errs.add(n.Pos, "%s: want %s", name, want)
 		return unknown(n.Pos, name+" is written wrongly")
 	}
+	if inner, _, ok := arg.only(); ok && inner == "Fn::Transform" {
+		return w.call(st, arg, inner, nil)
+	}
 	args := func(least, most int) ([]*Node, bool) {
 		return arg.Items, arg.Shape == List && len(arg.Items) >= least && len(arg.Items) <= most
 	}

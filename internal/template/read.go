@@ -248,14 +248,22 @@ func (t *Template) checkReferences(errs *Errors) {
 		}
 	}
 	for _, c := range circles(uses) {
+		if t.macro != "" {
+			break // it may undo them, as SAM does
+		}
 		errs.add(t.Resources.Get(c[0]).Pos, "these resources wait for each other in a circle: %s", strings.Join(append(c, c[0]), " → "))
 	}
 	t.checkConditions(errs)
 }
 
-// loops says whether resources are made in ways that only CloudFormation sees.
+// loops says whether resources or conditions are made in ways that only
+// CloudFormation sees.
 func (t *Template) loops() bool {
-	return t.macro != "" || slices.ContainsFunc(t.Resources.Fields, func(f Field) bool { return strings.HasPrefix(f.Name, "Fn::ForEach") })
+	each := func(f Field) bool { return strings.HasPrefix(f.Name, "Fn::ForEach") }
+	return t.macro != "" || slices.ContainsFunc(t.Resources.Fields, func(f Field) bool {
+		typ, _ := f.Value.Get("Type").text()
+		return each(f) || strings.HasSuffix(typ, "::MODULE")
+	}) || t.Conditions != nil && slices.ContainsFunc(t.Conditions.Fields, each)
 }
 
 func (t *Template) dangling(pos Pos, name string, attribute bool, errs *Errors) {
