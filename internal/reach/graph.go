@@ -423,11 +423,17 @@ func (g *Graph) Subnets() []*Subnet {
 	return out
 }
 
-// Groups are all security groups that the templates make, in the files' order.
+// Groups are all security groups that the templates make, and those of others that
+// they write rules for, in the files' order.
 func (g *Graph) Groups() []*Group {
 	var out []*Group
 	for _, r := range g.World.OfType("AWS::EC2::SecurityGroup") {
 		out = append(out, g.groups[r.Key()])
+	}
+	for _, r := range g.World.OfType("AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress") {
+		if x := g.Group(r.Get("GroupId")); !slices.Contains(out, x) {
+			out = append(out, x)
+		}
 	}
 	return out
 }

@@ -15,6 +15,9 @@ func (g *Graph) readNodes() {
 		switch r.Type {
 		case "AWS::ElasticLoadBalancingV2::LoadBalancer":
 			g.balancer(n, "SecurityGroups", "Subnets")
+			if len(n.Subnets) == 0 && len(n.Unsure) == 0 {
+				n.Unsure = append(n.Unsure, "no subnet is named")
+			}
 		case "AWS::ElasticLoadBalancing::LoadBalancer":
 			g.classic(n)
 		case "AWS::AutoScaling::AutoScalingGroup":

@@ -100,6 +100,15 @@ func TestFromInternet(t *testing.T) {
 	}
 }
 
+// TestRulesForOthersGroups: a rule that is written for a group which no template makes
+// is looked at too.
+func TestRulesForOthersGroups(t *testing.T) {
+	g := graph(t, "  R: {Type: AWS::EC2::SecurityGroupIngress, Properties: {GroupId: sg-1, CidrIp: 0.0.0.0/0, IpProtocol: tcp, FromPort: 22, ToPort: 22}}\n")
+	if got := g.Groups(); len(got) != 1 || len(got[0].In) != 1 {
+		t.Errorf("got %v, want the group with its rule", got)
+	}
+}
+
 func TestAnswersMustGetOut(t *testing.T) {
 	g := graph(t, `
   G: {Type: AWS::EC2::SecurityGroup, Properties: {VpcId: !Ref Vpc, SecurityGroupIngress: [{CidrIp: 0.0.0.0/0, IpProtocol: -1}]}}

@@ -89,3 +89,34 @@ func (r *Resource) StoreName(path ...string) string {
 	s, _ := p.Default.text()
 	return s
 }
+
+// An Echo is a property that is a reference to a parameter which CloudFormation shows.
+type Echo struct {
+	Property, Parameter string
+	Pos                 Pos
+}
+
+// Echoed finds the properties of these names, at any depth, that are references to a
+// parameter without NoEcho. A parameter of a store's secret is none.
+func (r *Resource) Echoed(named func(string) bool) []Echo {
+	var out []Echo
+	var find func(n *Node)
+	find = func(n *Node) {
+		if n == nil {
+			return
+		}
+		for _, f := range n.Fields {
+			name, arg, ok := f.Value.only()
+			s, _ := arg.text()
+			if p := r.Stack.Template.params[s]; ok && name == "Ref" && p != nil && !p.NoEcho && named(f.Name) && p.Type == "String" {
+				out = append(out, Echo{f.Name, s, f.Value.Pos})
+			}
+			find(f.Value)
+		}
+		for _, x := range n.Items {
+			find(x)
+		}
+	}
+	find(r.Options.Get("Properties"))
+	return out
+}

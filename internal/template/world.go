@@ -46,13 +46,15 @@ type Stack struct {
 
 // A Resource is one thing that a stack makes.
 type Resource struct {
-	Stack   *Stack
-	ID      string
-	Type    string
-	Pos     Pos
-	Props   *Value
-	Init    *Value // what cfn-init is told, of the resource's metadata
-	Options *Node  // the resource as it was written, with its DeletionPolicy and the like
+	Stack *Stack
+	ID    string
+	Type  string
+	Pos   Pos
+	Props *Value
+	Init  *Value // what cfn-init is told, of the resource's metadata
+	// Authentication are the credentials that cfn-init has, of the metadata too.
+	Authentication *Value
+	Options        *Node // the resource as it was written, with its DeletionPolicy and the like
 }
 
 // Key is the resource's name in a World: stack/ID.
@@ -285,8 +287,12 @@ func (w *World) readResources(st *Stack) {
 		if p := f.Value.Get("Properties"); p != nil {
 			r.Props = w.eval(st, p)
 		}
-		if m := f.Value.Get("Metadata").Get("AWS::CloudFormation::Init"); m != nil {
+		meta := f.Value.Get("Metadata")
+		if m := meta.Get("AWS::CloudFormation::Init"); m != nil {
 			r.Init = w.eval(st, m)
+		}
+		if m := meta.Get("AWS::CloudFormation::Authentication"); m != nil {
+			r.Authentication = w.eval(st, m)
 		}
 		w.Resources = append(w.Resources, r)
 		w.byKey[r.Key()] = r

@@ -37,6 +37,7 @@ const readSecret = "secretsmanager:GetSecretValue"
 func checkSecrets(p *perimeter.Pass) error {
 	secrets := p.World.OfType("AWS::SecretsManager::Secret")
 	judgeLiterals(p)
+	judgeNamed(p)
 	for _, s := range secrets {
 		p.Tried("who may read %s, and whether it is ever changed", s.ID)
 		judgeReaders(p, s)
@@ -207,7 +208,6 @@ var secretText = lazy.Regexp(`(?i)\b(passw(or)?d|secret|token|api_?key)\s*[=:]\s
 func judgeLiterals(p *perimeter.Pass) {
 	for _, r := range p.World.OfType("AWS::RDS::DBInstance", "AWS::RDS::DBCluster") {
 		p.Tried("whether %s has its password in a template", r.ID)
-		judgeLiteral(p, r, r.Get("MasterUserPassword"), "the master password of "+r.ID)
 	}
 	for _, r := range p.World.OfType("AWS::SecretsManager::Secret") {
 		judgeLiteral(p, r, r.Get("SecretString"), "the text of secret "+r.ID)
