@@ -54,7 +54,11 @@ func Load(path string) (*Set, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading templates: %w", err)
 		}
-		if len(names) > 1 && !looksLike(b) {
+		switch {
+		case looksLike(b):
+		case !st.IsDir():
+			return nil, fmt.Errorf("reading templates: %s is none: it has no Resources; want a CloudFormation template, a directory of them, or the name of a site", path)
+		default:
 			continue
 		}
 		files = append(files, File{n, b})
