@@ -32,6 +32,7 @@ type logFile struct {
 	name string
 	f    *os.File
 	size int64
+	old  int64 // bytes that runs before this one have written
 	max  int64 // size at which it becomes the previous one
 	lost int64 // bytes that could not be written
 }
@@ -48,7 +49,7 @@ func openLog(name string) (*logFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &logFile{name: name, f: f, size: st.Size(), max: maxLog}
+	l := &logFile{name: name, f: f, size: st.Size(), old: st.Size(), max: maxLog}
 	if filepath.Base(name) == recordedLog {
 		l.max = maxRecorded
 	}
@@ -62,7 +63,7 @@ func (l *logFile) Write(b []byte) (int, error) {
 		if os.Rename(l.name, l.name+".1") == nil {
 			if f, err := os.OpenFile(l.name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err == nil {
 				l.f.Close()
-				l.f, l.size = f, 0
+				l.f, l.size, l.old = f, 0, 0
 			}
 		}
 	}
@@ -78,7 +79,7 @@ func (l *logFile) Write(b []byte) (int, error) {
 func (l *logFile) forget() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.size = 0
+	l.size, l.old = 0, 0
 	err := os.Remove(l.name + ".1")
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -86,12 +87,16 @@ func (l *logFile) forget() error {
 	return errors.Join(l.f.Truncate(0), err)
 }
 
-// lastWords are the ends of logs, for the message of a start that failed; without
-// the site's secrets, which an app may have printed.
+// lastWords are the ends of what this run wrote to logs, for the message of a start
+// that failed; without the site's secrets, which an app may have printed.
 func (h *hub) lastWords(logs ...string) string {
 	var b strings.Builder
 	for _, name := range logs {
-		text := readTail(filepath.Join(h.State.Logs(), name), 1500)
+		l, err := h.log(name)
+		if err != nil {
+			continue
+		}
+		text := l.tail(1500)
 		if text == "" {
 			continue
 		}
@@ -113,21 +118,24 @@ func (h *hub) redact(text string) string {
 	return text
 }
 
-// readTail is the end of a file, by whole lines.
-func readTail(name string, n int64) string {
+// tail is the end of what this run wrote, by whole lines, n bytes at most.
+func (l *logFile) tail(n int64) string {
+	l.mu.Lock()
+	name, old := l.name, l.old
+	l.mu.Unlock()
 	f, err := os.Open(name)
 	if err != nil {
 		return ""
 	}
 	defer f.Close()
-	b := make([]byte, n)
 	st, err := f.Stat()
-	if err != nil {
+	if err != nil || st.Size() <= old {
 		return ""
 	}
-	got, _ := f.ReadAt(b, max(0, st.Size()-n))
+	b := make([]byte, min(n, st.Size()-old))
+	got, _ := f.ReadAt(b, st.Size()-int64(len(b)))
 	text := string(b[:got])
-	if _, whole, ok := strings.Cut(text, "\n"); ok && st.Size() > n {
+	if _, whole, ok := strings.Cut(text, "\n"); ok && st.Size()-old > n {
 		text = whole
 	}
 	return strings.TrimSpace(strings.ToValidUTF8(text, "?"))
