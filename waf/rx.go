@@ -19,8 +19,9 @@ type rx struct {
 	expr   string
 	bytes  bool
 	least  int                           // characters of its shortest match, at least
-	later  func() *regexp.Regexp         // the same after the first character, as its first group; made when it is first asked for
-	tracer func() *dfa.Tracer            // nil if there can be none
+	finder func() *dfa.Finder            // nil if there can be none; made, as what follows, when it is first asked for
+	later  func() *regexp.Regexp         // the same after the first character, as its first group
+	just   [4]func() *regexp.Regexp      // the same as all of a text, as its first group; after a character (1), before one (2)
 	tree   atomic.Pointer[syntax.Regexp] // while rules are loaded, the expression taken apart
 	re     func() *regexp.Regexp         // made when a group is asked for
 	alone  func() *dfa.Set               // the expression alone, made when a value outside a batch is tested
@@ -51,12 +52,17 @@ func makeRx(expr string) (*rx, error) {
 	o.tree.Store(re)
 	o.re = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(o.expr) })
 	o.later = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\A(?s:.)(?s:.*?)(` + o.expr + `)`) })
-	o.tracer = sync.OnceValue(func() *dfa.Tracer {
-		t, err := dfa.NewTracer(o.pattern())
+	for i := range o.just {
+		o.just[i] = sync.OnceValue(func() *regexp.Regexp {
+			return regexp.MustCompile([]string{`\A(`, `\A(?s:.)(`}[i&1] + o.expr + []string{`)\z`, `)(?s:.)\z`}[i>>1])
+		})
+	}
+	o.finder = sync.OnceValue(func() *dfa.Finder {
+		f, err := dfa.NewFinder(o.pattern())
 		if err != nil {
 			return nil
 		}
-		return t
+		return f
 	})
 	o.alone = sync.OnceValue(func() *dfa.Set { return setOf([]patterned{o}, anyBytes) })
 	return o, nil
@@ -87,58 +93,105 @@ func (o *rx) test(tx *Transaction, v string) bool {
 		}
 		return true
 	}
-	var word [1]uint64
-	o.alone().Scan(raw(v), word[:])
-	if word[0] == 0 || tx == nil || !tx.capturing {
-		return word[0] != 0
+	captures := tx != nil && tx.capturing
+	p := unknown
+	if captures {
+		if p = o.find(v); p.found && p.start < 0 {
+			return false
+		}
+	}
+	if !p.found {
+		var word [1]uint64
+		o.alone().Scan(raw(v), word[:])
+		if word[0] == 0 || !captures {
+			return word[0] != 0
+		}
 	}
 	if tx.spend(captureCost * len(v)); tx.stopped {
 		return false
 	}
-	subject := v
-	if o.bytes {
-		subject = latin1(v)
-	}
-	m := o.find(subject)
+	m := o.groups(v, p)
 	if m == nil {
 		return false
 	}
 	for i := 0; i < len(m)/2 && i < 9; i++ {
 		s := ""
 		if m[2*i] >= 0 {
-			if s = subject[m[2*i]:m[2*i+1]]; o.bytes {
-				s = fromLatin1(s)
-			}
+			s = v[m[2*i]:m[2*i+1]]
 		}
 		tx.captureField(i, s)
 	}
 	return true
 }
 
-// skipFrom is how much of a text has to be ahead of a match for it to be worth to
-// find out.
-const skipFrom = 128
+// A place is where the first match in a text is: from start to end, or nowhere
+// if start is -1. If that was not found, no match begins at start or before it.
+type place struct {
+	start, end int
+	found      bool
+}
 
-// find is FindStringSubmatchIndex, without what it costs to search a long text in
-// which the match is late.
-func (o *rx) find(v string) []int {
-	if o.bytes || len(v) <= skipFrom || o.tracer() == nil {
-		return o.re().FindStringSubmatchIndex(v)
+var unknown = place{start: -1}
+
+// short is the length of texts that package regexp is as good at as a finder.
+const short = 128
+
+// find looks for the first match in a long text.
+func (o *rx) find(v string) place {
+	if len(v) <= short || o.finder() == nil {
+		return unknown
 	}
-	before := o.tracer().Before(raw(v))
-	if before < skipFrom {
-		return o.re().FindStringSubmatchIndex(v)
+	var p place
+	p.start, p.end, p.found = o.finder().Find(raw(v))
+	return p
+}
+
+// groups is FindStringSubmatchIndex, of which p is known.
+func (o *rx) groups(v string, p place) []int {
+	re, from, to, skip := o.re(), 0, len(v), 0
+	switch {
+	case !p.found && p.start > 0:
+		re, from, skip = o.later(), p.start, 2
+	case !p.found:
+	case p.start < 0:
+		return nil
+	case re.NumSubexp() == 0:
+		return []int{p.start, p.end}
+	default: // the characters around a match may count
+		around := 0
+		if from = p.start; from > 0 {
+			around, from = 1, from-o.width(utf8.DecodeLastRuneInString(v[:from]))
+		}
+		if to = p.end; to < len(v) {
+			around, to = around+2, to+o.width(utf8.DecodeRuneInString(v[to:]))
+		}
+		re, skip = o.just[around](), 2
 	}
-	m := o.later().FindStringSubmatchIndex(v[before:])
+	subject := v[from:to]
+	if o.bytes {
+		subject = latin1(subject)
+	}
+	m := re.FindStringSubmatchIndex(subject)
 	if m == nil {
 		return nil
 	}
-	for i := range m {
-		if m[i] >= 0 {
-			m[i] += before
+	for i, at := range m {
+		if at >= 0 && o.bytes {
+			at = utf8.RuneCountInString(subject[:at])
+		}
+		if at >= 0 {
+			m[i] = from + at
 		}
 	}
-	return m[2:]
+	return m[skip:]
+}
+
+// width is how many bytes of a text a character of n bytes takes.
+func (o *rx) width(_ rune, n int) int {
+	if o.bytes {
+		return 1
+	}
+	return n
 }
 
 // latin1 turns bytes to the characters of the same numbers.
@@ -153,14 +206,6 @@ func latin1(s string) string {
 	b := make([]byte, 0, 2*len(s))
 	for j := 0; j < len(s); j++ {
 		b = utf8.AppendRune(b, rune(s[j]))
-	}
-	return string(b)
-}
-
-func fromLatin1(s string) string {
-	b := make([]byte, 0, len(s))
-	for _, c := range s {
-		b = append(b, byte(c))
 	}
 	return string(b)
 }

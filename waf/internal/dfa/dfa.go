@@ -103,7 +103,7 @@ func Compile(patterns []Pattern, o Options) (*Set, error) {
 				d.apart = append(d.apart, &single{pattern: g.patterns[i], id: g.ids[i], budget: singleBudget(o)})
 			}
 		}
-		s.always = append(s.always, d.step.always...)
+		s.always = append(s.always, d.always...)
 		s.parts = append(s.parts, d)
 	}
 	for i := range s.split {
@@ -134,7 +134,10 @@ func newPart(g group, budget int) (*lazy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newLazy(p, budget), nil
+	step := newStepper(p)
+	d := newLazy(p, budget, step)
+	d.always = step.always
+	return d, nil
 }
 
 // A single is one pattern, whose automaton is made when it is first needed.

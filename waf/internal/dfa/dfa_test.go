@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode/utf8"
 
 	"rsc.io/binaryregexp"
 )
@@ -189,6 +190,76 @@ func TestCompileErrors(t *testing.T) {
 	}
 }
 
+// found fails unless a finder finds an expression where package regexp does. It
+// says whether the finder could tell.
+func found(t *testing.T, f *Finder, expr string, re *regexp.Regexp, b []byte) bool {
+	t.Helper()
+	want := re.FindIndex(b)
+	if f.ends.p.bytes { // the characters that have the numbers of bytes
+		var chars []rune
+		for _, c := range b {
+			chars = append(chars, rune(c))
+		}
+		s := string(chars)
+		if want = re.FindStringIndex(s); want != nil {
+			want = []int{utf8.RuneCountInString(s[:want[0]]), utf8.RuneCountInString(s[:want[1]])}
+		}
+	}
+	start, end, ok := f.Find(b)
+	switch {
+	case !ok && (start >= len(b) || want != nil && start >= want[0]):
+		t.Fatalf("%q in %q: got no match up to %d, want one at %v", expr, b, start, want)
+	case ok && want == nil && (start != -1 || end != -1), ok && want != nil && (start != want[0] || end != want[1]):
+		t.Fatalf("%q in %q: got %d to %d, want %v", expr, b, start, end, want)
+	}
+	return ok
+}
+
+// small makes a finder's tables take next to no memory.
+func (f *Finder) small() *Finder {
+	f.ends.budget, f.starts.budget = 1, 1
+	return f
+}
+
+func TestFinder(t *testing.T) {
+	r := seeded(t)
+	told, not := 0, 0
+	for n := range 600 {
+		expr := hardExpr(r)
+		switch {
+		case n < len(hardPatterns):
+			if expr = hardPatterns[n].Expr; hardPatterns[n].Words != nil {
+				continue
+			}
+		case n%2 == 0:
+			expr = "(?:" + expr + ")|" + hardExpr(r)
+		case n%3 == 0:
+			expr = "(?:" + hardExpr(r) + ")??(?:" + hardExpr(r) + ")*?" + hardExpr(r)
+		}
+		re, err := regexp.Compile(expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := NewFinder(Pattern{Expr: expr, Bytes: n%7 == 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n%3 == 0 {
+			f.small()
+		}
+		for range 150 {
+			if found(t, f, expr, re, slices.Concat(hardString(r), hardString(r), hardString(r))) {
+				told++
+			} else {
+				not++
+			}
+		}
+	}
+	if told < 10*not || not == 0 {
+		t.Errorf("the finder could tell %d times and could not %d times", told, not)
+	}
+}
+
 func FuzzAgreesWithRegexp(f *testing.F) {
 	for _, p := range hardPatterns {
 		if p.Words == nil {
@@ -213,6 +284,18 @@ func FuzzAgreesWithRegexp(f *testing.F) {
 				return
 			}
 			want = re.MatchString(text)
+		}
+		if re, err := regexp.Compile(expr); err == nil {
+			for _, small := range []bool{false, true} {
+				f, err := NewFinder(p)
+				if err != nil {
+					t.Fatalf("%q: regexp takes it: %v", expr, err)
+				}
+				if small {
+					f.small()
+				}
+				found(t, f, expr, re, []byte(text))
+			}
 		}
 		for _, o := range []Options{{}, {Budget: 1}} {
 			s, err := Compile([]Pattern{p, {Words: []string{"foo"}, Bytes: inBytes}, {Expr: `\bz$`, Bytes: inBytes}}, o)

@@ -29,12 +29,19 @@ type lazy struct {
 	apart []*single
 
 	mu      sync.Mutex
-	step    *stepper
+	step    maker
 	known   map[string]uint32 // the row of a state, by its key
 	used    int               // bytes, about
 	key     []byte
 	strayed int // steps made without the table since it was full
 	spare   sync.Pool
+	always  []int32 // patterns that match every text
+}
+
+// A maker computes states. What it gives is valid until it is next asked.
+type maker interface {
+	first() config                       // the state before any character
+	step(from *config, class int) config // the state after one more
 }
 
 type table struct {
@@ -59,8 +66,8 @@ const (
 	rejoin = 16
 )
 
-func newLazy(p *prog, budget int) *lazy {
-	d := &lazy{p: p, stride: uint32(p.numClass+1+rowLine-1) &^ (rowLine - 1), budget: budget, step: newStepper(p)}
+func newLazy(p *prog, budget int, m maker) *lazy {
+	d := &lazy{p: p, stride: uint32(p.numClass+1+rowLine-1) &^ (rowLine - 1), budget: budget, step: m}
 	for c, class := range p.class {
 		if class < 256 {
 			d.class[c] = uint8(class)
