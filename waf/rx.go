@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"unicode/utf8"
 
+	"rsc.io/binaryregexp"
+
 	"github.com/ringwall/ringwall/waf/internal/dfa"
 )
 
@@ -19,13 +21,14 @@ type rx struct {
 	expr   string
 	bytes  bool
 	least  int                           // characters of its shortest match, at least
-	finder func() *dfa.Finder            // nil if there can be none; made, as what follows, when it is first asked for
-	later  func() *regexp.Regexp         // the same after the first character, as its first group
-	just   [4]func() *regexp.Regexp      // the same as all of a text, as its first group; after a character (1), before one (2)
+	finder func() *dfa.Finder            // made when one of a long text is; nil if there can be none
 	tree   atomic.Pointer[syntax.Regexp] // while rules are loaded, the expression taken apart
-	re     func() *regexp.Regexp         // made when a group is asked for
+	re     func() regular                // made when a group of a short text is asked for
 	alone  func() *dfa.Set               // the expression alone, made when a value outside a batch is tested
 }
+
+// regular is what packages regexp and binaryregexp have in common.
+type regular interface{ FindStringSubmatchIndex(string) []int }
 
 // captureCost is the work of finding groups in a byte, next to that of reading it.
 const captureCost = 32
@@ -50,13 +53,12 @@ func makeRx(expr string) (*rx, error) {
 	}
 	o.least = dfa.Least(re)
 	o.tree.Store(re)
-	o.re = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(o.expr) })
-	o.later = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\A(?s:.)(?s:.*?)(` + o.expr + `)`) })
-	for i := range o.just {
-		o.just[i] = sync.OnceValue(func() *regexp.Regexp {
-			return regexp.MustCompile([]string{`\A(`, `\A(?s:.)(`}[i&1] + o.expr + []string{`)\z`, `)(?s:.)\z`}[i>>1])
-		})
-	}
+	o.re = sync.OnceValue(func() regular {
+		if o.bytes {
+			return binaryregexp.MustCompile(o.expr)
+		}
+		return regexp.MustCompile(o.expr)
+	})
 	o.finder = sync.OnceValue(func() *dfa.Finder {
 		f, err := dfa.NewFinder(o.pattern())
 		if err != nil {
@@ -93,24 +95,19 @@ func (o *rx) test(tx *Transaction, v string) bool {
 		}
 		return true
 	}
-	captures := tx != nil && tx.capturing
-	p := unknown
-	if captures {
-		if p = o.find(v); p.found && p.start < 0 {
-			return false
-		}
+	if tx == nil || !tx.capturing {
+		return o.in(v)
 	}
-	if !p.found {
-		var word [1]uint64
-		o.alone().Scan(raw(v), word[:])
-		if word[0] == 0 || !captures {
-			return word[0] != 0
-		}
+	m, ok := o.find(v)
+	if ok && m == nil || !ok && !o.in(v) {
+		return false
 	}
 	if tx.spend(captureCost * len(v)); tx.stopped {
 		return false
 	}
-	m := o.groups(v, p)
+	if !ok {
+		m = o.re().FindStringSubmatchIndex(v)
+	}
 	if m == nil {
 		return false
 	}
@@ -124,90 +121,23 @@ func (o *rx) test(tx *Transaction, v string) bool {
 	return true
 }
 
-// A place is where the first match in a text is: from start to end, or nowhere
-// if start is -1. If that was not found, no match begins at start or before it.
-type place struct {
-	start, end int
-	found      bool
+// in says whether the expression matches somewhere in a text.
+func (o *rx) in(v string) bool {
+	var word [1]uint64
+	o.alone().Scan(raw(v), word[:])
+	return word[0] != 0
 }
-
-var unknown = place{start: -1}
 
 // short is the length of texts that package regexp is as good at as a finder.
 const short = 128
 
-// find looks for the first match in a long text.
-func (o *rx) find(v string) place {
+// find is FindStringSubmatchIndex for a long text; ok is false for a short one, and for one that
+// is too hard.
+func (o *rx) find(v string) (m []int, ok bool) {
 	if len(v) <= short || o.finder() == nil {
-		return unknown
+		return nil, false
 	}
-	var p place
-	p.start, p.end, p.found = o.finder().Find(raw(v))
-	return p
-}
-
-// groups is FindStringSubmatchIndex, of which p is known.
-func (o *rx) groups(v string, p place) []int {
-	re, from, to, skip := o.re(), 0, len(v), 0
-	switch {
-	case !p.found && p.start > 0:
-		re, from, skip = o.later(), p.start, 2
-	case !p.found:
-	case p.start < 0:
-		return nil
-	case re.NumSubexp() == 0:
-		return []int{p.start, p.end}
-	default: // the characters around a match may count
-		around := 0
-		if from = p.start; from > 0 {
-			around, from = 1, from-o.width(utf8.DecodeLastRuneInString(v[:from]))
-		}
-		if to = p.end; to < len(v) {
-			around, to = around+2, to+o.width(utf8.DecodeRuneInString(v[to:]))
-		}
-		re, skip = o.just[around](), 2
-	}
-	subject := v[from:to]
-	if o.bytes {
-		subject = latin1(subject)
-	}
-	m := re.FindStringSubmatchIndex(subject)
-	if m == nil {
-		return nil
-	}
-	for i, at := range m {
-		if at >= 0 && o.bytes {
-			at = utf8.RuneCountInString(subject[:at])
-		}
-		if at >= 0 {
-			m[i] = from + at
-		}
-	}
-	return m[skip:]
-}
-
-// width is how many bytes of a text a character of n bytes takes.
-func (o *rx) width(_ rune, n int) int {
-	if o.bytes {
-		return 1
-	}
-	return n
-}
-
-// latin1 turns bytes to the characters of the same numbers.
-func latin1(s string) string {
-	i := 0
-	for i < len(s) && s[i] < utf8.RuneSelf {
-		i++
-	}
-	if i == len(s) {
-		return s
-	}
-	b := make([]byte, 0, 2*len(s))
-	for j := 0; j < len(s); j++ {
-		b = utf8.AppendRune(b, rune(s[j]))
-	}
-	return string(b)
+	return o.finder().Find(raw(v))
 }
 
 // namesBytes says whether the escapes \xHH of an expression, taken as bytes, make

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"unicode/utf8"
 
 	"rsc.io/binaryregexp"
 )
@@ -190,34 +189,40 @@ func TestCompileErrors(t *testing.T) {
 	}
 }
 
-// found fails unless a finder finds an expression where package regexp does. It
-// says whether the finder could tell.
-func found(t *testing.T, f *Finder, expr string, re *regexp.Regexp, b []byte) bool {
+// found fails unless a finder finds an expression and its groups where its
+// package does. It says whether the finder could tell.
+func found(t *testing.T, f *Finder, p Pattern, find func([]byte) []int, b []byte) bool {
 	t.Helper()
-	want := re.FindIndex(b)
-	if f.ends.p.bytes { // the characters that have the numbers of bytes
-		var chars []rune
-		for _, c := range b {
-			chars = append(chars, rune(c))
-		}
-		s := string(chars)
-		if want = re.FindStringIndex(s); want != nil {
-			want = []int{utf8.RuneCountInString(s[:want[0]]), utf8.RuneCountInString(s[:want[1]])}
-		}
+	got, ok := f.Find(b)
+	want := find(b)
+	if ok && !slices.Equal(got, want) {
+		t.Fatalf("%v in %q: got %v, want %v", p, b, got, want)
 	}
-	start, end, ok := f.Find(b)
-	switch {
-	case !ok && (start >= len(b) || want != nil && start >= want[0]):
-		t.Fatalf("%q in %q: got no match up to %d, want one at %v", expr, b, start, want)
-	case ok && want == nil && (start != -1 || end != -1), ok && want != nil && (start != want[0] || end != want[1]):
-		t.Fatalf("%q in %q: got %d to %d, want %v", expr, b, start, end, want)
+	if got, ok := f.back(b, -1); ok && !slices.Equal(got, want) {
+		t.Fatalf("%v in %q, from any end: got %v, want %v", p, b, got, want)
 	}
 	return ok
 }
 
+// finding is how a pattern's package finds groups.
+func finding(p Pattern) (func([]byte) []int, error) {
+	if p.Bytes {
+		re, err := binaryregexp.Compile(p.Expr)
+		if err != nil {
+			return nil, err
+		}
+		return re.FindSubmatchIndex, nil
+	}
+	re, err := regexp.Compile(p.Expr)
+	if err != nil {
+		return nil, err
+	}
+	return re.FindSubmatchIndex, nil
+}
+
 // small makes a finder's tables take next to no memory.
 func (f *Finder) small() *Finder {
-	f.ends.budget, f.starts.budget = 1, 1
+	f.ends.budget, f.starts.budget, f.all().budget = 1, 1, 1
 	return f
 }
 
@@ -232,15 +237,18 @@ func TestFinder(t *testing.T) {
 				continue
 			}
 		case n%2 == 0:
-			expr = "(?:" + expr + ")|" + hardExpr(r)
+			expr = "(" + expr + ")|(" + hardExpr(r) + ")"
+		case n%5 == 0:
+			expr = "(?:(" + hardExpr(r) + ")*|(" + hardExpr(r) + ")+)*" + hardExpr(r)
 		case n%3 == 0:
-			expr = "(?:" + hardExpr(r) + ")??(?:" + hardExpr(r) + ")*?" + hardExpr(r)
+			expr = "(" + hardExpr(r) + ")??((" + hardExpr(r) + ")|" + hardExpr(r) + ")*?(" + hardExpr(r) + ")"
 		}
-		re, err := regexp.Compile(expr)
+		p := Pattern{Expr: expr, Bytes: n%7 == 0}
+		find, err := finding(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, err := NewFinder(Pattern{Expr: expr, Bytes: n%7 == 0})
+		f, err := NewFinder(p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -248,7 +256,7 @@ func TestFinder(t *testing.T) {
 			f.small()
 		}
 		for range 150 {
-			if found(t, f, expr, re, slices.Concat(hardString(r), hardString(r), hardString(r))) {
+			if found(t, f, p, find, slices.Concat(hardString(r), hardString(r), hardString(r))) {
 				told++
 			} else {
 				not++
@@ -285,17 +293,19 @@ func FuzzAgreesWithRegexp(f *testing.F) {
 			}
 			want = re.MatchString(text)
 		}
-		if re, err := regexp.Compile(expr); err == nil {
-			for _, small := range []bool{false, true} {
-				f, err := NewFinder(p)
-				if err != nil {
-					t.Fatalf("%q: regexp takes it: %v", expr, err)
-				}
-				if small {
-					f.small()
-				}
-				found(t, f, expr, re, []byte(text))
+		find, err := finding(p)
+		if err != nil {
+			return
+		}
+		for n := range 2 {
+			f, err := NewFinder(p)
+			if err != nil {
+				t.Fatalf("%q: regexp takes it: %v", expr, err)
 			}
+			if n == 0 {
+				f.small()
+			}
+			found(t, f, p, find, []byte(text))
 		}
 		for _, o := range []Options{{}, {Budget: 1}} {
 			s, err := Compile([]Pattern{p, {Words: []string{"foo"}, Bytes: inBytes}, {Expr: `\bz$`, Bytes: inBytes}}, o)

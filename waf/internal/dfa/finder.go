@@ -3,69 +3,150 @@ package dfa
 import (
 	"regexp/syntax"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"unicode/utf8"
+
+	binsyntax "rsc.io/binaryregexp/syntax"
 )
 
-// A Finder says where in a text package regexp finds one expression: where the
-// match that it prefers ends, by an automaton whose states keep the order in
-// which that package tries; and from there backwards, where the first of the
-// matches that end there begins. It is safe for concurrent use.
-type Finder struct{ ends, starts *lazy }
+// A Finder says where in a text package regexp finds one expression and its
+// groups, without trying what fails. An automaton whose states keep the order in
+// which that package tries says where the match that it prefers ends. One that
+// reads backwards from there says where the first of those that end there begins,
+// and from which instructions it can be reached on the way; the groups are those
+// of going along the first of them. Where the first automaton would need too many
+// states, the second one reads the whole text, from any end. A Finder is safe for
+// concurrent use.
+type Finder struct {
+	ends, starts *lazy
+	all          func() *lazy
+	slots        []int // of each instruction: the place of a group's begin or end that it notes; -1 for none
+	size         int   // of a match
+	spare        sync.Pool
+}
 
 const (
-	endsBudget   = 512 << 10
+	finderBudget = 384 << 10
 	startsBudget = 128 << 10
+	// longest is how long a text may be: a search keeps four bytes for each of its.
+	longest = 1 << 20
 	// hurry is how many states a search may make in all before it has to have
 	// read hurryRatio bytes for each: package regexp costs less than making one.
 	hurry      = 512
 	hurryRatio = 4
+	// keepPath is how long a text may be for what a search has kept to be kept.
+	keepPath = 16 << 10
 )
 
-// NewFinder makes a finder of a pattern that is an expression. If it is over
-// bytes, these are the characters that have their numbers.
+// NewFinder makes a finder of a pattern that is an expression.
 func NewFinder(p Pattern) (*Finder, error) {
-	re := p.Tree
-	if p.Bytes || re == nil {
-		var err error
-		if re, err = syntax.Parse(p.Expr, syntax.Perl); err != nil {
+	slots, size, err := p.slots()
+	if err != nil {
+		return nil, err
+	}
+	if !p.Bytes {
+		if p.tree, err = p.parsed(); err != nil {
 			return nil, err
 		}
 	}
-	ends, err := newProg([]Pattern{{Expr: p.Expr, Bytes: p.Bytes, tree: re}}, []int32{0})
+	prog, err := newProg([]Pattern{p}, []int32{0})
 	if err != nil {
 		return nil, err
 	}
-	starts, err := newProg([]Pattern{{Expr: p.Expr, Bytes: p.Bytes, tree: reversed(re)}}, []int32{0})
-	if err != nil {
-		return nil, err
+	back := func(one bool, budget int) *lazy {
+		d := newLazy(prog, budget, newRetracer(prog, one))
+		if !prog.bytes {
+			clear(d.class[utf8.RuneSelf:]) // backwards, these are to be looked at more closely
+		}
+		return d
 	}
-	return &Finder{newLazy(ends, endsBudget, newTracker(ends, false)), newLazy(starts, startsBudget, newTracker(starts, true))}, nil
+	f := &Finder{
+		ends:   newLazy(prog, finderBudget, newTracker(prog)),
+		starts: back(true, startsBudget),
+		all:    sync.OnceValue(func() *lazy { return back(false, finderBudget) }),
+		slots:  slots,
+		size:   size,
+	}
+	f.spare.New = func() any { return &search{f: f, seen: marks{in: make([]uint32, len(prog.insts))}} }
+	return f, nil
 }
 
-// Find returns where the leftmost match in b is, as regexp.FindIndex does; -1, -1
-// for none. ok is false if it takes too many states to say; start is then the
-// place of a character such that no match begins at it or before it, or -1.
-func (f *Finder) Find(b []byte) (start, end int, ok bool) {
-	end, read := f.end(b)
-	if read >= 0 {
-		return f.before(b[:read]), 0, false
+// slots are, of each instruction that newProg makes, the place in a match of a
+// group's begin or end that it notes, or -1; size is how many places there are.
+func (p Pattern) slots() (slots []int, size int, err error) {
+	if p.Bytes {
+		re, err := binsyntax.Parse(p.Expr, binsyntax.Perl)
+		if err != nil {
+			return nil, 0, err
+		}
+		pr, err := binsyntax.Compile(re.Simplify())
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, in := range pr.Inst {
+			slots = append(slots, slot(in.Op == binsyntax.InstCapture, in.Arg))
+		}
+		return slots, 2 * (re.MaxCap() + 1), nil
 	}
+	re, err := p.parsed()
+	if err != nil {
+		return nil, 0, err
+	}
+	pr, err := syntax.Compile(re.Simplify())
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, in := range pr.Inst {
+		slots = append(slots, slot(in.Op == syntax.InstCapture, in.Arg))
+	}
+	return slots, 2 * (re.MaxCap() + 1), nil
+}
+
+func slot(is bool, arg uint32) int {
+	if is {
+		return int(arg)
+	}
+	return -1
+}
+
+// Find returns what FindSubmatchIndex does, of package regexp or binaryregexp. ok
+// is false if it takes too many states to say.
+func (f *Finder) Find(b []byte) (m []int, ok bool) {
+	if len(b) > longest {
+		return nil, false
+	}
+	end, ok := f.end(b)
+	if ok && end < 0 {
+		return nil, true
+	}
+	if !ok {
+		end = -1
+	}
+	return f.back(b, end)
+}
+
+// back finds a match that ends at end, if that is known, or is -1.
+func (f *Finder) back(b []byte, end int) (m []int, ok bool) {
+	d := f.starts
 	if end < 0 {
-		return -1, -1, true
+		d = f.all()
 	}
-	if start = f.start(b, end); start < 0 {
-		return -1, 0, false
+	s := f.spare.Get().(*search)
+	defer s.done()
+	s.b, s.end, s.c = b, end, d.cursor()
+	start, ok := s.back()
+	if !ok || start < 0 {
+		return nil, ok
 	}
-	return start, end, true
+	return s.forth(start), true
 }
 
-// end returns where the match ends, or -1. If it cannot tell, read is how far it
-// came, and otherwise -1.
-func (f *Finder) end(b []byte) (end, read int) {
-	d, end := f.ends, -1
-	c := d.cursor()
-	for i := 0; i < len(b); {
+// end returns where the match ends, or -1. ok is false if it cannot tell.
+func (f *Finder) end(b []byte) (end int, ok bool) {
+	d, c := f.ends, f.ends.cursor()
+	end = -1
+	for i := 0; ; {
 		rows, class, at := c.rows, &d.class, c.at
 		for ; i < len(b); i++ {
 			e := atomic.LoadUint32(&rows[at+uint32(class[b[i]])])
@@ -74,98 +155,193 @@ func (f *Finder) end(b []byte) (end, read int) {
 			}
 			at = e
 		}
-		if c.at = at; i >= len(b) {
-			break
+		c.at = at
+		what, width := d.p.numClass, 0
+		if i < len(b) {
+			what, width = d.p.next(b[i:])
 		}
-		e, width := c.look(b[i:], i)
+		e := c.entry(what, i)
 		if e == 0 {
-			return -1, i
+			return -1, false
 		}
 		if int32(e) < 0 { // a match ends before this character
 			e, end = -e, i
 		}
-		if c.at = e; c.dead() {
-			return end, -1
+		if i == len(b) {
+			return end, true
 		}
 		i += width
+		if c.at = e; end < 0 {
+			continue
+		}
+		if s := c.state(); len(s.insts) == 0 {
+			return end, true
+		}
 	}
-	e := c.last(len(b))
-	if e == 0 {
-		return -1, len(b)
-	}
-	if int32(e) < 0 {
-		end = len(b)
-	}
-	return end, -1
 }
 
-// start returns where the first of the matches that end somewhere begins; -1 if
-// it cannot tell.
-func (f *Finder) start(b []byte, end int) int {
-	d, start := f.starts, -1
-	c := d.cursor()
-	var e uint32
-	if end == len(b) {
-		e = c.last(0)
-	} else {
-		e, _ = c.look(b[end:], 0) // what follows the match
+// A search is for the match in one text.
+type search struct {
+	f    *Finder
+	b    []byte
+	end  int // of the match; -1 if it may be anywhere
+	c    cursor
+	path []uint32 // the row at each place, in a table of one epoch
+	seen marks
+	m    []int
+	at   int
+	hold syntax.EmptyOp // there, if held
+	held bool
+}
+
+func (s *search) done() {
+	s.b, s.c, s.m = nil, cursor{}, nil
+	if cap(s.path) > keepPath {
+		s.path = nil
 	}
-	if e == 0 {
-		return -1
+	s.f.spare.Put(s)
+}
+
+// back reads the text backwards and returns where the first match begins, -1 for
+// none.
+func (s *search) back() (start int, ok bool) {
+	b, c, d := s.b, &s.c, s.c.d
+	epoch := c.t.epoch
+	if s.end >= 0 {
+		what := d.p.numClass
+		if s.end < len(b) {
+			what, _ = d.p.next(b[s.end:])
+		}
+		if c.at = c.entry(what, 0); c.at == 0 || c.t.epoch != epoch {
+			return -1, false
+		}
+		b = b[:s.end]
 	}
-	c.at = e
-	for i := end; i > 0; {
-		class, width := d.p.previous(b[:i])
-		if e = c.entry(class, end-i); e == 0 {
-			return -1
+	if cap(s.path) <= len(b) {
+		s.path = make([]uint32, len(b)+1)
+	}
+	path := s.path[:len(b)+1]
+	path[len(b)] = c.at
+	start = -1
+	for i := len(b); ; {
+		rows, class, at := c.rows, &d.class, c.at
+		for ; i > 0; i-- {
+			e := atomic.LoadUint32(&rows[at+uint32(class[b[i-1]])])
+			if int32(e) <= 0 {
+				break
+			}
+			at = e
+			path[i-1] = at
+		}
+		c.at = at
+		what, width := d.p.numClass, 0
+		if i > 0 {
+			what, width = d.p.previous(b[:i])
+		}
+		e := c.entry(what, len(b)-i)
+		if e == 0 || c.t.epoch != epoch {
+			return -1, false
 		}
 		if int32(e) < 0 {
 			e, start = -e, i
 		}
-		if c.at = e; c.dead() {
-			return start
+		if i == 0 {
+			return start, true
 		}
 		i -= width
-	}
-	if e = c.last(end); e == 0 {
-		return -1
-	}
-	if int32(e) < 0 {
-		start = 0
-	}
-	return start
-}
-
-// before returns the place of the last character of b at which no match that
-// began before it can still go on; -1 for none.
-func (f *Finder) before(b []byte) int {
-	c, before := f.ends.cursor(), -1
-	for i := 0; i < len(b); {
-		e, width := c.look(b[i:], i)
-		if int32(e) <= 0 {
-			break
+		c.at, path[i] = e, e
+		if s.end >= 0 && start >= 0 && len(c.state().insts) == 0 {
+			return start, true
 		}
-		if c.at = e; len(c.state().insts) == 0 {
-			before = i
+	}
+}
+
+// forth follows the match that begins at a place.
+func (s *search) forth(start int) []int {
+	s.m = make([]int, s.f.size)
+	for i := range s.m {
+		s.m[i] = -1
+	}
+	s.m[0] = start
+	if s.f.size == 2 && s.end >= 0 {
+		s.m[1] = s.end
+		return s.m
+	}
+	p := s.c.d.p
+	pc := p.starts[0]
+	for s.at = start; ; {
+		s.held = false
+		s.seen.clear()
+		leaf := s.preferred(pc)
+		if leaf < 0 || p.insts[leaf].op == opMatch {
+			s.m[1] = s.at
+			return s.m
 		}
-		i += width
+		_, width := p.next(s.b[s.at:])
+		s.at, pc = s.at+width, p.insts[leaf].out
 	}
-	return before
 }
 
-// look gives the entry for the first character of b, after so many bytes read,
-// and its width; 0 if there is none to be had.
-func (c *cursor) look(b []byte, read int) (e uint32, width int) {
-	class, width := int(c.d.class[b[0]]), 1
-	if class == 0 {
-		class, width = c.d.p.next(b)
+// holds is the assertions that hold where the search is.
+func (s *search) holds() syntax.EmptyOp {
+	p, before, after := s.c.d.p, uint8(kindBegin), uint8(kindOther)
+	if s.at > 0 {
+		class, _ := p.previous(s.b[:s.at])
+		before = p.kinds[class]
 	}
-	return c.entry(class, read), width
+	if s.at < len(s.b) {
+		class, _ := p.next(s.b[s.at:])
+		after = p.kinds[class]
+	}
+	return assertions(before, after, s.at == len(s.b))
 }
 
-// last gives the entry for the end of the text.
-func (c *cursor) last(read int) uint32 { return c.entry(c.d.p.numClass, read) }
+// preferred returns the first instruction that package regexp tries from pc on,
+// of those that match or read a character and can still lead to a match; -1 for
+// none. On the way there it notes groups.
+func (s *search) preferred(pc uint32) int {
+	for s.seen.add(pc) {
+		in := &s.c.d.p.insts[pc]
+		switch in.op {
+		case opAlt:
+			if k := s.f.slots[pc]; k >= 0 {
+				old := s.m[k]
+				s.m[k] = s.at
+				leaf := s.preferred(in.out)
+				if leaf < 0 {
+					s.m[k] = old
+				}
+				return leaf
+			}
+			if leaf := s.preferred(in.out); leaf >= 0 {
+				return leaf
+			}
+			pc = in.arg
+		case opEmpty:
+			if !s.held {
+				s.hold, s.held = s.holds(), true
+			}
+			if syntax.EmptyOp(in.arg)&^s.hold != 0 {
+				return -1
+			}
+			pc = in.out
+		case opMatch:
+			if s.end >= 0 && s.at != s.end {
+				return -1
+			}
+			return int(pc)
+		default:
+			if _, found := slices.BinarySearch(s.c.t.states[s.path[s.at]/s.c.d.stride].insts, pc); found {
+				return int(pc)
+			}
+			return -1
+		}
+	}
+	return -1
+}
 
+// entry gives an entry of the row where the cursor is, after so many bytes read;
+// 0 if there is none to be had.
 func (c *cursor) entry(class, read int) uint32 {
 	e := atomic.LoadUint32(&c.rows[c.at+uint32(class)])
 	if e != 0 {
@@ -187,12 +363,6 @@ func (c *cursor) entry(class, read int) uint32 {
 
 func (c *cursor) state() *config { return &c.t.states[c.at/c.d.stride] }
 
-// dead says whether no match can end any more.
-func (c *cursor) dead() bool {
-	s := c.state()
-	return len(s.insts) == 0 && s.kind&kindDone != 0
-}
-
 // previous is the class and the width of the last character of b.
 func (p *prog) previous(b []byte) (class, width int) {
 	if c := b[len(b)-1]; p.bytes || c < utf8.RuneSelf {
@@ -200,191 +370,4 @@ func (p *prog) previous(b []byte) (class, width int) {
 	}
 	r, width := utf8.DecodeLastRune(b)
 	return int(p.classOf(r)), width
-}
-
-const (
-	// kindDone marks states after which no match may begin.
-	kindDone = 1 << 6
-	// kindFresh is the state that has not yet seen what follows a match.
-	kindFresh = 1 << 5
-)
-
-// A tracker computes states in which instructions are in the order in which
-// package regexp tries them. One that goes backwards begins only once, and does
-// not care for the order. A state's hit says that a match ended before its last
-// character.
-type tracker struct {
-	p         *prog
-	backwards bool
-
-	seen, next        marks
-	reading, entering []uint32
-	insts             []uint32
-	hit               bool
-	memo              map[uint32]started // what beginning right before a character gives, by kind<<16 | class
-}
-
-type started struct {
-	insts []uint32
-	hit   bool
-}
-
-func newTracker(p *prog, backwards bool) *tracker {
-	t := &tracker{p: p, backwards: backwards, memo: map[uint32]started{}}
-	t.seen.in, t.next.in = make([]uint32, len(p.insts)), make([]uint32, len(p.insts))
-	return t
-}
-
-func (t *tracker) first() config {
-	if t.backwards {
-		return config{kind: kindFresh | kindDone}
-	}
-	return config{kind: t.p.lookback[kindBegin]}
-}
-
-func (t *tracker) begin() {
-	t.seen.clear()
-	t.next.clear()
-	t.insts, t.hit = t.insts[:0], false
-}
-
-var hitOne = []int32{0}
-
-func (t *tracker) step(from *config, c int) config {
-	end := c == t.p.numClass
-	kind, before := t.p.lookback[kindBegin], from.kind&^(kindDone|kindFresh)
-	if !end {
-		kind = t.p.kinds[c]
-	}
-	done := from.kind & kindDone
-	switch {
-	case from.kind&kindFresh != 0:
-		t.begin()
-		t.enter(t.p.starts[0])
-	case done != 0:
-		t.begin()
-		t.read(from.insts, c, assertions(before, kind, end))
-	default:
-		s := t.started(before, kind, c, end)
-		t.begin()
-		if !t.read(from.insts, c, assertions(before, kind, end)) {
-			for _, pc := range s.insts {
-				if t.next.add(pc) {
-					t.insts = append(t.insts, pc)
-				}
-			}
-			t.hit = t.hit || s.hit
-		}
-	}
-	if t.backwards {
-		slices.Sort(t.insts)
-	}
-	to := config{kind: kind | done, insts: t.insts}
-	if t.hit {
-		to.hits, to.late = hitOne, 1
-		to.kind |= kindDone
-	}
-	return to
-}
-
-// started is what beginning right before a character gives.
-func (t *tracker) started(before, kind uint8, c int, end bool) started {
-	k := uint32(before)<<16 | uint32(c)
-	s, ok := t.memo[k]
-	if !ok {
-		t.begin()
-		t.read(t.p.starts, c, assertions(before, kind, end))
-		s.insts, s.hit = slices.Clone(t.insts), t.hit
-		t.memo[k] = s
-	}
-	return s
-}
-
-// read takes instructions over a character, in their order, and says whether one
-// matches, so that those after it do not count.
-func (t *tracker) read(insts []uint32, c int, hold syntax.EmptyOp) (ends bool) {
-	for _, pc := range insts {
-		stack := append(t.reading[:0], pc)
-		for len(stack) > 0 {
-			pc := stack[len(stack)-1]
-			stack = stack[:len(stack)-1]
-			if !t.seen.add(pc) {
-				continue
-			}
-			ends := false
-			switch in := &t.p.insts[pc]; in.op {
-			case opAlt:
-				stack = append(stack, in.arg, in.out)
-			case opEmpty:
-				if syntax.EmptyOp(in.arg)&^hold == 0 {
-					stack = append(stack, in.out)
-				}
-			case opMatch:
-				t.hit, ends = true, true
-			case opRune:
-				if t.p.sets[in.arg][c>>6]&(1<<(uint(c)&63)) != 0 {
-					ends = t.enter(in.out)
-				}
-			}
-			if ends && !t.backwards {
-				t.reading = stack
-				return true
-			}
-		}
-		t.reading = stack
-	}
-	return false
-}
-
-// enter adds an instruction that a character leads to, and what follows from it
-// whatever the next character is; it says whether that is a match.
-func (t *tracker) enter(pc uint32) (ends bool) {
-	stack := append(t.entering[:0], pc)
-	for len(stack) > 0 {
-		pc := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		if !t.next.add(pc) {
-			continue
-		}
-		switch in := &t.p.insts[pc]; in.op {
-		case opAlt:
-			stack = append(stack, in.arg, in.out)
-		case opMatch:
-			t.insts = append(t.insts, pc)
-			if !t.backwards {
-				t.entering = stack
-				return true
-			}
-		default:
-			t.insts = append(t.insts, pc)
-		}
-	}
-	t.entering = stack
-	return false
-}
-
-// reversed is an expression for what another one matches, read backwards.
-func reversed(re *syntax.Regexp) *syntax.Regexp {
-	out := *re
-	switch re.Op {
-	case syntax.OpBeginText:
-		out.Op = syntax.OpEndText
-	case syntax.OpEndText:
-		out.Op = syntax.OpBeginText
-	case syntax.OpBeginLine:
-		out.Op = syntax.OpEndLine
-	case syntax.OpEndLine:
-		out.Op = syntax.OpBeginLine
-	case syntax.OpLiteral:
-		out.Rune = slices.Clone(re.Rune)
-		slices.Reverse(out.Rune)
-	}
-	out.Sub = make([]*syntax.Regexp, len(re.Sub))
-	for i, s := range re.Sub {
-		out.Sub[i] = reversed(s)
-	}
-	if re.Op == syntax.OpConcat {
-		slices.Reverse(out.Sub)
-	}
-	return &out
 }
