@@ -79,7 +79,7 @@ func Compile(patterns []Pattern, o Options) (*Set, error) {
 		o.Budget = 256<<10 + len(patterns)*96<<10
 	}
 	s := &Set{n: len(patterns), least: math.MaxInt, may: NewBitset(len(patterns))}
-	c := compiler{Set: s, next: int32(len(patterns)), in: o.Within}
+	c := compiler{Set: s, next: int32(len(patterns)), known: map[uint64]numbered{}, in: o.Within}
 	for i, p := range patterns {
 		if err := c.sort(p, int32(i)); err != nil {
 			return nil, fmt.Errorf("compiling %v: %w", p, err)
@@ -136,7 +136,7 @@ func newPart(g group, budget int) (*lazy, error) {
 	}
 	step := newStepper(p)
 	d := newLazy(p, budget, step)
-	d.always = step.always
+	d.always, d.lone = step.always, len(g.ids) == 1
 	return d, nil
 }
 
@@ -170,11 +170,18 @@ func (s *single) size() (states, bytes int) {
 	return 0, 0
 }
 
+// A numbered piece is one that patterns, or variants of one, may share.
+type numbered struct {
+	tree *syntax.Regexp
+	id   int32
+}
+
 type compiler struct {
 	*Set
 	in    *Alphabet
-	next  int32 // number of the next piece
-	first group // words, patterns without gaps, and pieces
+	next  int32               // number of the next piece
+	known map[uint64]numbered // pieces by their digest
+	first group               // words, patterns without gaps, and pieces
 	bytes group
 	gaps  []group
 }
@@ -208,7 +215,19 @@ func (c *compiler) sort(p Pattern, id int32) error {
 		}
 	}
 	c.least = min(c.least, Least(p.tree)) // no character is shorter than a byte
-	p.tree = trimEdges(p.tree.Simplify())
+	all := []*syntax.Regexp{trimEdges(p.tree.Simplify())}
+	if c.in != nil {
+		all = variants(all[0])
+	}
+	for _, re := range all {
+		p.tree = trimEdges(re)
+		c.place(p, id)
+	}
+	return nil
+}
+
+// place finds the group of a pattern, or of its pieces.
+func (c *compiler) place(p Pattern, id int32) {
 	list, whole := pieces(p.tree)
 	best := 0.0
 	for _, x := range list {
@@ -228,13 +247,18 @@ func (c *compiler) sort(p Pattern, id int32) error {
 			if strength(x) < rare {
 				continue // it is in most texts
 			}
-			c.first.add(Pattern{Expr: p.Expr, tree: x, in: p.in}, c.next)
-			d.pieces = append(d.pieces, c.next)
-			c.next++
+			k := digest(x, 0)
+			piece, ok := c.known[k]
+			if !ok || !piece.tree.Equal(x) {
+				piece = numbered{x, c.next}
+				c.known[k] = piece
+				c.first.add(Pattern{Expr: p.Expr, tree: x, in: p.in}, c.next)
+				c.next++
+			}
+			d.pieces = append(d.pieces, piece.id)
 		}
 		c.split = append(c.split, d)
 	}
-	return nil
 }
 
 // Len is the number of patterns.

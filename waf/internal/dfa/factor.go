@@ -2,6 +2,7 @@ package dfa
 
 import (
 	"math"
+	"math/bits"
 	"regexp/syntax"
 )
 
@@ -17,6 +18,80 @@ const (
 	// long is how often a narrower class may be repeated before it is a gap.
 	long = 12
 )
+
+// maxVariants is how many expressions one is split into, at most.
+const maxVariants = 8
+
+// variants are expressions one of which matches where re does. What may be left
+// out, and has a gap, is left out in some and not in others: those without gaps
+// need no second step, and the pieces of the others say more.
+func variants(re *syntax.Regexp) []*syntax.Regexp {
+	out := []*syntax.Regexp{re}
+	for i := 0; i < len(out); {
+		a, b := split(out[i])
+		if a == nil || len(out) == maxVariants {
+			i++
+			continue
+		}
+		out[i] = a
+		out = append(out, b)
+	}
+	return out
+}
+
+// split gives two expressions one of which matches where re does; nil if there
+// is no good way to.
+func split(re *syntax.Regexp) (a, b *syntax.Regexp) {
+	if !hasGap(re) {
+		return nil, nil
+	}
+	switch re.Op {
+	case syntax.OpCapture:
+		return split(re.Sub[0])
+	case syntax.OpQuest:
+		if strength(re.Sub[0]) > 0 {
+			return emptyMatch, re.Sub[0]
+		}
+	case syntax.OpStar:
+		if strength(re.Sub[0]) > 0 {
+			return emptyMatch, &syntax.Regexp{Op: syntax.OpPlus, Flags: re.Flags, Sub: re.Sub}
+		}
+	case syntax.OpConcat:
+		for i, s := range re.Sub {
+			if a, b = split(s); a != nil {
+				return replaced(re, i, a), replaced(re, i, b)
+			}
+		}
+	case syntax.OpAlternate:
+		var with, without []*syntax.Regexp
+		for _, s := range re.Sub {
+			if hasGap(s) {
+				with = append(with, s)
+			} else {
+				without = append(without, s)
+			}
+		}
+		if len(without) > 0 {
+			return alternate(without), alternate(with)
+		}
+	}
+	return nil, nil
+}
+
+func alternate(list []*syntax.Regexp) *syntax.Regexp {
+	if len(list) == 1 {
+		return list[0]
+	}
+	return &syntax.Regexp{Op: syntax.OpAlternate, Sub: list}
+}
+
+// replaced is a concatenation with another expression for its ith.
+func replaced(re *syntax.Regexp, i int, by *syntax.Regexp) *syntax.Regexp {
+	out := *re
+	out.Sub = append([]*syntax.Regexp(nil), re.Sub...)
+	out.Sub[i] = by
+	return &out
+}
 
 // pieces are expressions without gaps that each match somewhere in every text
 // that re matches. whole says that there is one, and that it is as good as re.
@@ -54,9 +129,17 @@ func (p *splitter) add(re *syntax.Regexp) (exact bool) {
 			exact = p.add(s) && exact
 		}
 		return exact
-	case !hasGap(re):
+	case !hasGap(re) || tame(re, strength(&syntax.Regexp{Op: syntax.OpConcat, Sub: p.run})) >= 0:
 		p.run = append(p.run, re)
 		return true
+	}
+	if re.Op == syntax.OpPlus && re.Sub[0].Op != syntax.OpStar { // at least once
+		p.add(re.Sub[0])
+		p.cut()
+		if last := edge(re, false); last != nil {
+			p.run = append(p.run, last)
+		}
+		return false
 	}
 	first, last := edge(re, true), edge(re, false)
 	if first != nil {
@@ -79,6 +162,54 @@ func hasGap(re *syntax.Regexp) bool {
 	}
 	for _, s := range re.Sub {
 		if hasGap(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// tamed is the strength of what is before a gap that ends with the word for it to
+// do no harm.
+const tamed = 12
+
+// tame says whether all gaps of an expression after something so strong are in few
+// texts, and do not go on for long there: it gives the strength of both, or -1.
+func tame(re *syntax.Regexp, before float64) float64 {
+	if !hasGap(re) {
+		return before + strength(re)
+	}
+	switch re.Op {
+	case syntax.OpCapture:
+		return tame(re.Sub[0], before)
+	case syntax.OpQuest:
+		if tame(re.Sub[0], before) >= 0 {
+			return before
+		}
+	case syntax.OpStar, syntax.OpPlus:
+		if x := re.Sub[0]; before >= tamed && x.Op == syntax.OpCharClass && !takes(x, ' ') && !takes(x, '\n') {
+			return before
+		}
+	case syntax.OpConcat:
+		for _, s := range re.Sub {
+			if before = tame(s, before); before < 0 {
+				break
+			}
+		}
+		return before
+	case syntax.OpAlternate:
+		least := math.Inf(1)
+		for _, s := range re.Sub {
+			least = min(least, tame(s, before))
+		}
+		return least
+	}
+	return -1
+}
+
+// takes says whether a class has a character.
+func takes(class *syntax.Regexp, r rune) bool {
+	for i := 0; i < len(class.Rune); i += 2 {
+		if class.Rune[i] <= r && r <= class.Rune[i+1] {
 			return true
 		}
 	}
@@ -245,4 +376,17 @@ func edge(re *syntax.Regexp, front bool) *syntax.Regexp {
 		return out
 	}
 	return nil // a star
+}
+
+// digest is a number that equal expressions share.
+func digest(re *syntax.Regexp, h uint64) uint64 {
+	const prime = 0x9e3779b97f4a7c15
+	h = bits.RotateLeft64((h^uint64(re.Op)<<32^uint64(re.Flags)^uint64(re.Min)<<40^uint64(re.Max)<<48)*prime, 29)
+	for _, r := range re.Rune {
+		h = bits.RotateLeft64((h^uint64(r))*prime, 29)
+	}
+	for _, s := range re.Sub {
+		h = digest(s, h)
+	}
+	return h ^ uint64(len(re.Sub))
 }

@@ -36,6 +36,7 @@ type lazy struct {
 	strayed int // steps made without the table since it was full
 	spare   sync.Pool
 	always  []int32 // patterns that match every text
+	lone    bool    // there is one pattern only, so that reading may end when it is found
 }
 
 // A maker computes states. What it gives is valid until it is next asked.

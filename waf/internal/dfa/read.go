@@ -13,6 +13,7 @@ type cursor struct {
 	rows []uint32
 	at   uint32 // the row
 	made int    // states that the text has cost
+	over bool   // there is nothing more to find
 }
 
 func (d *lazy) cursor() cursor {
@@ -61,8 +62,12 @@ func readSome(ds []*lazy, b []byte, hits Bitset) {
 		width := 1
 		for k := 0; k < n; {
 			w := cs[k].step(b, i, hits)
-			if w == 0 {
-				cs[k].giveUp(b, i, hits)
+			if w == 0 || cs[k].over {
+				if w == 0 {
+					cs[k].giveUp(b, i, hits)
+				} else {
+					width = w
+				}
 				n--
 				cs[k] = cs[n]
 				continue
@@ -165,6 +170,7 @@ func (c *cursor) enter(e uint32, hits Bitset) {
 		for _, h := range c.t.states[e/c.d.stride].hits {
 			hits.Add(int(h))
 		}
+		c.over = c.d.lone
 	}
 	c.at = e
 }
@@ -186,6 +192,9 @@ func (c *cursor) finish(b []byte, i int, hits Bitset) {
 		}
 		width := c.step(b, i, hits)
 		i += width
+		if c.over {
+			return
+		}
 		if width > 0 {
 			continue
 		}
