@@ -52,13 +52,24 @@ var sqlWordList string
 
 // sqlWords are the words of the phrases that libinjection knows; TestSQLWords
 // compares them with its source.
-var sqlWords = sync.OnceValue(func() map[string]struct{} {
-	m := map[string]struct{}{}
+var sqlWords = sync.OnceValue(func() *wordList {
+	l := &wordList{all: map[string]struct{}{}}
 	for w := range strings.FieldsSeq(sqlWordList) {
-		m[w] = struct{}{}
+		var lower [longestSQLWord]byte
+		copy(lower[:], w)
+		l.all[w], l.starts[startOf(lower, len(w))] = struct{}{}, true
 	}
-	return m
+	return l
 })
+
+// A wordList is words; most of those that are not in it have a start that none of
+// them has.
+type wordList struct {
+	all    map[string]struct{}
+	starts [sqlStarts]bool
+}
+
+const sqlStarts = 4093
 
 // longestSQLWord bounds the words that sqlWords may have.
 const longestSQLWord = 32
@@ -120,8 +131,17 @@ func isSQLWord(w string) bool {
 		}
 		lower[i] = c
 	}
-	_, ok := sqlWords()[string(lower[:len(w)])]
+	words := sqlWords()
+	if !words.starts[startOf(lower, len(w))] {
+		return false
+	}
+	_, ok := words.all[string(lower[:len(w)])]
 	return ok
+}
+
+// startOf is a number of a word's length and its first characters.
+func startOf(lower [longestSQLWord]byte, n int) int {
+	return (int(lower[0]) + int(lower[1])<<4 + int(lower[2])<<7 + n*29) % sqlStarts
 }
 
 // Kinds of bytes in texts that noSQL knows.

@@ -54,16 +54,26 @@ func unescape(s []byte, buf *Buffer) []byte {
 		return s
 	}
 	out := append(buf.take(len(s)), s[:i]...)
-	for ; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case c == '+':
-			c = ' '
-		case c == '%' && i+2 < len(s) && digit[s[i+1]] >= 0 && digit[s[i+2]] >= 0:
-			c = byte(digit[s[i+1]])<<4 | byte(digit[s[i+2]])
-			i += 2
+	for s := s[i:]; len(s) > 0; {
+		n := len(s) // what is no escape
+		if i := bytes.IndexByte(s, '%'); i >= 0 {
+			n = i
 		}
-		out = append(out, c)
+		if n > 0 {
+			at := len(out)
+			out = append(out, s[:n]...)
+			for k, c := range out[at:] {
+				if c == '+' {
+					c = ' '
+				}
+				out[at+k] = c
+			}
+		} else if n = 3; len(s) >= 3 && digit[s[1]] >= 0 && digit[s[2]] >= 0 {
+			out = append(out, byte(digit[s[1]])<<4|byte(digit[s[2]]))
+		} else {
+			n, out = 1, append(out, s[0])
+		}
+		s = s[n:]
 	}
 	buf.back(len(s), out)
 	return out[:len(out):len(out)]

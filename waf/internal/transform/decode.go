@@ -71,12 +71,13 @@ func urlDecodeUni(dst, src []byte) ([]byte, bool) {
 	for i := first; i < len(src); {
 		c := src[i]
 		switch {
-		case c == '+':
-			dst, changed = append(dst, ' '), true
-			i++
-		case c != '%':
-			dst = append(dst, c)
-			i++
+		case c != '%': // and what follows that is no escape
+			n := bytes.IndexByte(src[i:], '%')
+			if n < 0 {
+				n = len(src) - i
+			}
+			dst, changed = spaced(dst, src[i:i+n], changed)
+			i += n
 		case i+1 < len(src) && (src[i+1] == 'u' || src[i+1] == 'U'):
 			if i+5 < len(src) && isHex(src[i+2]) && isHex(src[i+3]) && isHex(src[i+4]) && isHex(src[i+5]) {
 				dst, changed = append(dst, fromIIS(hexAt(src[i+2:]), hexAt(src[i+4:]))), true
@@ -95,6 +96,25 @@ func urlDecodeUni(dst, src []byte) ([]byte, bool) {
 	}
 	if !changed {
 		return src, false
+	}
+	return dst, true
+}
+
+// spaced appends a text with a space for every +; changed is true if it was, or
+// if there is one.
+func spaced(dst, src []byte, changed bool) ([]byte, bool) {
+	n := len(dst)
+	dst = append(dst, src...)
+	i := bytes.IndexByte(src, '+')
+	if i < 0 {
+		return dst, changed
+	}
+	out := dst[n+i:]
+	for k, c := range out {
+		if c == '+' {
+			c = ' '
+		}
+		out[k] = c
 	}
 	return dst, true
 }
