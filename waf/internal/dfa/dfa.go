@@ -216,7 +216,7 @@ func (c *compiler) sort(p Pattern, id int32) error {
 	}
 	c.least = min(c.least, Least(p.tree)) // no character is shorter than a byte
 	all := []*syntax.Regexp{trimEdges(p.tree.Simplify())}
-	if c.in != nil {
+	if c.in != nil && hasGap(all[0]) {
 		all = variants(all[0])
 	}
 	for _, re := range all {

@@ -20,7 +20,7 @@ const (
 )
 
 // maxVariants is how many expressions one is split into, at most.
-const maxVariants = 8
+const maxVariants = 4
 
 // variants are expressions one of which matches where re does. What may be left
 // out, and has a gap, is left out in some and not in others: those without gaps
@@ -42,18 +42,15 @@ func variants(re *syntax.Regexp) []*syntax.Regexp {
 // split gives two expressions one of which matches where re does; nil if there
 // is no good way to.
 func split(re *syntax.Regexp) (a, b *syntax.Regexp) {
-	if !hasGap(re) {
-		return nil, nil
-	}
 	switch re.Op {
 	case syntax.OpCapture:
 		return split(re.Sub[0])
 	case syntax.OpQuest:
-		if strength(re.Sub[0]) > 0 {
+		if strength(re.Sub[0]) > 0 && hasGap(re) {
 			return emptyMatch, re.Sub[0]
 		}
 	case syntax.OpStar:
-		if strength(re.Sub[0]) > 0 {
+		if strength(re.Sub[0]) > 0 && hasGap(re) {
 			return emptyMatch, &syntax.Regexp{Op: syntax.OpPlus, Flags: re.Flags, Sub: re.Sub}
 		}
 	case syntax.OpConcat:
@@ -71,7 +68,7 @@ func split(re *syntax.Regexp) (a, b *syntax.Regexp) {
 				without = append(without, s)
 			}
 		}
-		if len(without) > 0 {
+		if len(without) > 0 && len(with) > 0 {
 			return alternate(without), alternate(with)
 		}
 	}
@@ -129,7 +126,7 @@ func (p *splitter) add(re *syntax.Regexp) (exact bool) {
 			exact = p.add(s) && exact
 		}
 		return exact
-	case !hasGap(re) || tame(re, strength(&syntax.Regexp{Op: syntax.OpConcat, Sub: p.run})) >= 0:
+	case !hasGap(re):
 		p.run = append(p.run, re)
 		return true
 	}
@@ -162,54 +159,6 @@ func hasGap(re *syntax.Regexp) bool {
 	}
 	for _, s := range re.Sub {
 		if hasGap(s) {
-			return true
-		}
-	}
-	return false
-}
-
-// tamed is the strength of what is before a gap that ends with the word for it to
-// do no harm.
-const tamed = 12
-
-// tame says whether all gaps of an expression after something so strong are in few
-// texts, and do not go on for long there: it gives the strength of both, or -1.
-func tame(re *syntax.Regexp, before float64) float64 {
-	if !hasGap(re) {
-		return before + strength(re)
-	}
-	switch re.Op {
-	case syntax.OpCapture:
-		return tame(re.Sub[0], before)
-	case syntax.OpQuest:
-		if tame(re.Sub[0], before) >= 0 {
-			return before
-		}
-	case syntax.OpStar, syntax.OpPlus:
-		if x := re.Sub[0]; before >= tamed && x.Op == syntax.OpCharClass && !takes(x, ' ') && !takes(x, '\n') {
-			return before
-		}
-	case syntax.OpConcat:
-		for _, s := range re.Sub {
-			if before = tame(s, before); before < 0 {
-				break
-			}
-		}
-		return before
-	case syntax.OpAlternate:
-		least := math.Inf(1)
-		for _, s := range re.Sub {
-			least = min(least, tame(s, before))
-		}
-		return least
-	}
-	return -1
-}
-
-// takes says whether a class has a character.
-func takes(class *syntax.Regexp, r rune) bool {
-	for i := 0; i < len(class.Rune); i += 2 {
-		if class.Rune[i] <= r && r <= class.Rune[i+1] {
 			return true
 		}
 	}
