@@ -113,7 +113,7 @@ func slot(is bool, arg uint32) int {
 // Find returns what FindSubmatchIndex does, of package regexp or binaryregexp. ok
 // is false if it takes too many states to say.
 func (f *Finder) Find(b []byte) (m []int, ok bool) {
-	if len(b) > longest {
+	if len(b) > longest || faulty { // a set has the faults
 		return nil, false
 	}
 	end, ok := f.end(b)
@@ -148,7 +148,7 @@ func (f *Finder) end(b []byte) (end int, ok bool) {
 	end = -1
 	for i := 0; ; {
 		rows, class, at := c.rows, &d.class, c.at
-		for ; i < len(b); i++ {
+		for ; end < 0 && i < len(b); i++ {
 			e := atomic.LoadUint32(&rows[at+uint32(class[b[i]])])
 			if int32(e) <= 0 {
 				break
@@ -171,11 +171,9 @@ func (f *Finder) end(b []byte) (end int, ok bool) {
 			return end, true
 		}
 		i += width
-		if c.at = e; end < 0 {
-			continue
-		}
-		if s := c.state(); len(s.insts) == 0 {
-			return end, true
+		c.at = e
+		if end >= 0 && len(c.state().insts) == 0 {
+			return end, true // nothing preferred can still match
 		}
 	}
 }
@@ -225,7 +223,7 @@ func (s *search) back() (start int, ok bool) {
 	start = -1
 	for i := len(b); ; {
 		rows, class, at := c.rows, &d.class, c.at
-		for ; i > 0; i-- {
+		for ; s.end < 0 && i > 0; i-- {
 			e := atomic.LoadUint32(&rows[at+uint32(class[b[i-1]])])
 			if int32(e) <= 0 {
 				break
@@ -250,8 +248,8 @@ func (s *search) back() (start int, ok bool) {
 		}
 		i -= width
 		c.at, path[i] = e, e
-		if s.end >= 0 && start >= 0 && len(c.state().insts) == 0 {
-			return start, true
+		if s.end >= 0 && len(c.state().insts) == 0 {
+			return start, true // nothing that began earlier leads to the end
 		}
 	}
 }
