@@ -358,6 +358,56 @@ func TestWithinAlphabet(t *testing.T) {
 	}
 }
 
+// Patterns with gaps that may be left out get the same answers from the variants
+// that they are split into.
+func TestVariants(t *testing.T) {
+	r := seeded(t)
+	a := &Alphabet{}
+	for c := ' '; c < 127; c++ {
+		a[c] = true
+	}
+	patterns := []Pattern{
+		{Expr: `(?i)(?:[;&]|time[ ,].*|watch +)[ ]*(?:[0-9a-z]+=[^ ]*[ ]+)*(?:[^ ;]+/)?(?:select|foo[ ,]|kk)`},
+		{Expr: `(?:^|select|x.*)(?:[a-z]+/)?(?:foo|kk\b)`}, {Expr: `;(?:.*select)?foo=`}, {Expr: `\b(?:foo|[a-z]+=)(?:x[^=]*y)?kk$`},
+		{Expr: `(?:foo.*|x)(?:kk|time.*)(?:[a-z]*/[^k]*)?y`},
+	}
+	s := compile(t, patterns, Options{Within: a})
+	pieces := strings.Fields("select foo kk x y = / ; & time time, watch a1= b/c, x/ foo= fo . -")
+	matched := make([]int, len(patterns))
+	for i, p := range patterns {
+		re, err := p.Parse()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(variants(trimEdges(re.Simplify()))); n < 2 {
+			t.Errorf("%v: got %d variants, want some", p, n)
+		}
+		want := matcher(t, p)
+		for range 20000 {
+			var b []byte
+			for range r.IntN(9) {
+				if b = append(b, pieces[r.IntN(len(pieces))]...); r.IntN(3) == 0 {
+					b = append(b, ' ')
+				}
+			}
+			got := NewBitset(s.Len())
+			s.Scan(b, got)
+			w := want(b)
+			if w != got.Has(i) {
+				t.Fatalf("%v on %q: got %v, want %v", p, b, got.Has(i), w)
+			}
+			if w {
+				matched[i]++
+			}
+		}
+	}
+	for i, n := range matched {
+		if n < 20 || n > 19000 {
+			t.Errorf("%v: matched %d texts of 20000: the test has lost its material", patterns[i], n)
+		}
+	}
+}
+
 // hardExpr makes up an expression.
 func hardExpr(r *rand.Rand) string {
 	atoms := []string{"a", "b+", "[a-f]", ".", "^", "$", `\b`, `\B`, "(?:a|x)", "(?:fo|)+", "[^a]{0,30}", "(?i:k)", `\W`, "-*", ",", "_", "(?i:Select)", `\n`, "x{2,3}", "[A-Z]?", "(?:=|c)"}
