@@ -146,6 +146,36 @@ func TestManyReaders(t *testing.T) {
 	wg.Wait()
 }
 
+// TestManyFinders does so with the tables of a finder.
+func TestManyFinders(t *testing.T) {
+	p := Pattern{Expr: `(?sm)(a|fo*|\bse)[^x]*?(\w+)\s(k|y.*z)|(x[^f]{2,9})+`}
+	find, err := finding(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := NewFinder(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.ends.budget, f.starts.budget, f.all().budget = 40<<10, 20<<10, 40<<10
+	var wg sync.WaitGroup
+	for g := range 64 {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(g), 2))
+			for range 200 {
+				b := slices.Concat(hardString(r), hardString(r), hardString(r))
+				want := find(b)
+				got, ok := f.Find(b)
+				if again, all := f.back(b, -1); ok && !slices.Equal(got, want) || all && !slices.Equal(again, want) {
+					t.Errorf("%v in %q: got %v and %v, want %v", p, b, got, again, want)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestBudgetHolds(t *testing.T) {
 	var ps []Pattern
 	for i := range 12 {
