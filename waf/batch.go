@@ -21,6 +21,7 @@ type batch struct {
 	rules  []*rule // by their bit
 	index  []int   // of each, its place in the phase
 	size   int     // rules of the phase
+	phase  *phase
 	guards []guard
 
 	mu       sync.Mutex
@@ -53,8 +54,11 @@ type source struct {
 
 // A program is a batch compiled for those of its rules that no guard jumps over.
 type program struct {
+	active  guards
 	covers  ruleSet
 	others  ruleSet    // by their place in the phase, the rules that are not covered
+	settled ruleSet    // of others, those that are neither guards nor jumped over, nor markers
+	passed  ruleSet    // by their place, the rules that active guards jump over
 	classes [][]uint16 // by source and key id: which class values are of
 	code    []*class
 	all     *lazySet // the patterns of all nodes
@@ -97,14 +101,16 @@ type test struct {
 // prepareBatches finds the rules that can be tested together: of each phase those
 // before its first guard, and those after.
 func (e *Engine) prepareBatches() {
+	e.guards, e.steers = newRuleSet(len(e.rules)), newRuleSet(len(e.txNames))
+	silent := !slices.ContainsFunc(e.rules, (*rule).asksBefore)
 	for n := 1; n < len(e.phases); n++ {
 		p := &e.phases[n]
 		guardsOf := map[*rule]int{}
-		first := len(p.rules)
+		p.first, p.guards = len(p.rules), slices.Repeat([]int8{-1}, len(p.rules))
 		var gs []guard
 		for i, r := range p.rules {
 			if g, ok := asGuard(r); ok {
-				first = min(first, i)
+				p.first = min(p.first, i)
 				k := slices.Index(gs, g)
 				if k < 0 && len(gs) < maxGuards {
 					k = len(gs)
@@ -124,14 +130,14 @@ func (e *Engine) prepareBatches() {
 			}
 		}
 		for half := range p.batches {
-			p.batches[half] = &batch{guards: gs, keys: len(e.keyIDs) + 1, size: len(p.rules)}
+			p.batches[half] = &batch{guards: gs, keys: len(e.keyIDs) + 1, size: len(p.rules), phase: p}
 		}
 		for i, r := range p.rules {
 			if r.marker != 0 || !r.batches() {
 				continue
 			}
 			half := 0
-			if i > first {
+			if i > p.first {
 				half = 1
 			}
 			b := p.batches[half]
@@ -147,6 +153,16 @@ func (e *Engine) prepareBatches() {
 		}
 		for _, b := range p.batches {
 			b.prepare(e)
+		}
+		p.brief(e, silent)
+		for i, r := range p.rules {
+			k, ok := guardsOf[r]
+			if !ok || p.briefs[i].does != jumps || gs[k].slot < numCaptures {
+				continue
+			}
+			p.guards[i] = int8(k)
+			e.guards.add(r.index)
+			e.steers.add(gs[k].slot)
 		}
 	}
 }

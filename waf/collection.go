@@ -71,9 +71,17 @@ func (tx *Transaction) txGet(lower string) (string, bool) {
 	return tx.txMore.get(lower)
 }
 
+// setTX sets a value of TX that rules name, or takes it away.
+func (tx *Transaction) setTX(i int, v txValue) {
+	tx.txs[i] = v
+	if tx.e.steers.has(i) {
+		tx.unsettle()
+	}
+}
+
 func (tx *Transaction) txSet(lower, value string) {
 	if i, ok := tx.e.txIndex[lower]; ok {
-		tx.txs[i] = txValue{value, true}
+		tx.setTX(i, txValue{value, true})
 		return
 	}
 	for i := range tx.txMore {
@@ -94,7 +102,7 @@ const maxDynamic = 4096
 
 func (tx *Transaction) txRemove(lower string) {
 	if i, ok := tx.e.txIndex[lower]; ok {
-		tx.txs[i] = txValue{}
+		tx.setTX(i, txValue{})
 		return
 	}
 	for i := range tx.txMore {

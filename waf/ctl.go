@@ -38,7 +38,10 @@ func (c *ctlRules) link(rules []*rule) {
 func (c *ctlRules) run(tx *Transaction, _ *rule) {
 	if c.target != vUnknown {
 		tx.excepts = append(tx.excepts, c)
-		tx.exceptsTX = tx.exceptsTX || c.target == vTX
+		if c.target == vTX {
+			tx.exceptsTX, tx.unsettled = true, true
+			tx.unsettle()
+		}
 		return
 	}
 	tx.remove(c.rules)
@@ -176,5 +179,9 @@ func (tx *Transaction) remove(rules ruleSet) {
 	}
 	for i, w := range rules {
 		tx.removed[i] |= w
+		if w&tx.e.guards[i] != 0 {
+			tx.unsettled = true
+			tx.unsettle()
+		}
 	}
 }

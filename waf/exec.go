@@ -21,27 +21,54 @@ const (
 // A phase is the rules of one phase, in order, and the markers between them.
 type phase struct {
 	rules   []*rule
+	briefs  []brief // of the rules
+	sets    []assign
 	marks   map[int][]int // a marker's places
+	first   int           // the place of the first guard
+	guards  []int8        // by place: which of the guards of batches the rule is; -1 for none
 	batches [2]*batch     // of rules before the first guard, and after it
 }
 
 // after returns the first place from at on whose rule is to be looked at: all but
-// those that the batch that has run found not to match.
+// those that the batch that has run found not to match, and the guards that it
+// has settled with what they jump over.
 func (tx *Transaction) after(at int) int {
 	b := &tx.batch
 	if !b.done || tx.dirty || tx.skip > 0 {
 		return at
 	}
+	if !b.loose && b.program.passed.has(at) {
+		tx.unsettle() // another rule jumped here, over the guard
+	}
 	return dfa.Bitset(b.fit).Next(at)
 }
 
 // fitting works out after for the batch that has just run.
-func (b *batchRun) fitting(index []int) {
-	b.fit = append(b.fit[:0], b.program.others...)
+func (tx *Transaction) fitting(index []int, active guards) {
+	b := &tx.batch
+	b.loose = tx.unsettled || b.program.active != active
+	if b.loose {
+		b.fit = append(b.fit[:0], b.program.others...)
+	} else {
+		b.fit = append(b.fit[:0], b.program.settled...)
+	}
 	for w, word := range b.found {
 		for ; word != 0; word &= word - 1 {
-			ruleSet(b.fit).add(index[w<<6+bits.TrailingZeros64(word)])
+			b.fit.add(index[w<<6+bits.TrailingZeros64(word)])
 		}
+	}
+}
+
+// unsettle has the guards of this phase decide when their turn comes: something
+// that they ask may have changed since the batch ran.
+func (tx *Transaction) unsettle() {
+	b := &tx.batch
+	if !b.done || b.loose {
+		return
+	}
+	b.loose = true
+	for w, rules := range b.program.others {
+		b.fit[w] |= rules
 	}
 }
 
@@ -74,10 +101,15 @@ func (tx *Transaction) run(n int) {
 			at = next
 			continue
 		}
+		if at >= p.first && tx.batch.half == 0 {
+			tx.batch.half = 1
+			tx.runBatch()
+			continue
+		}
 		if at = tx.after(at); at < 0 {
 			break
 		}
-		r := p.rules[at]
+		c, r := &p.briefs[at], p.rules[at]
 		at++
 		if tx.anyRemoved && tx.removed.has(r.index) {
 			continue
@@ -91,20 +123,21 @@ func (tx *Transaction) run(n int) {
 				break
 			}
 		}
-		if r.marker != 0 {
+		if c.does == passes || c.batched && !tx.candidate(r) {
 			continue
 		}
-		if r.bit >= 0 && !tx.candidate(r) {
-			continue
-		}
-		if r.quick != nil && !tx.exceptsTX {
-			if !r.quick.holds(tx) {
+		if c.usable(tx) {
+			if !c.holds(tx) {
 				continue
 			}
-			if r.jumps {
-				t := &r.targets[0]
-				tx.last = matched{vTX, t.key, tx.txs[t.slot].value}
-				tx.skipAfter = r.flow[0].marker
+			if c.does == jumps {
+				at = int(c.to)
+				continue
+			}
+			if c.does == assigns {
+				for i := range p.sets[c.sets:c.end] {
+					p.sets[int(c.sets)+i].run(tx)
+				}
 				continue
 			}
 		}
@@ -151,14 +184,6 @@ func (tx *Transaction) match(r *rule, level int) bool {
 	if r.op == nil {
 		tx.hit(r, value{}, "", level)
 		found = true
-	}
-	if r.quick != nil && !tx.exceptsTX {
-		if !r.quick.holds(tx) {
-			return false
-		}
-		v := r.quick.value(tx, r.targets[0].key)
-		tx.hit(r, v, v.text, level)
-		return true
 	}
 	for i := range r.targets {
 		tx.values = tx.gather(tx.values[:0], &r.targets[i], tx.root.index)

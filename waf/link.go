@@ -52,7 +52,6 @@ func (l *loader) finish() (*Engine, error) {
 	}
 	e.txNames, e.txIndex = l.txNames, l.txIndex
 	for _, r := range l.rules {
-		r.short()
 		for c := r; c != nil; c = c.chain {
 			for j := range c.targets {
 				if t := &c.targets[j]; t.v == vTX && t.slot < 0 {

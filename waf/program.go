@@ -99,7 +99,7 @@ func (r *rule) asPattern() (patterned, bool) {
 }
 
 func (b *batch) compile(active guards) *program {
-	p := &program{covers: newRuleSet(len(b.rules)), others: newRuleSet(b.size)}
+	p := &program{active: active, covers: newRuleSet(len(b.rules)), others: newRuleSet(b.size)}
 	for i := range b.size {
 		p.others.add(i)
 	}
@@ -128,6 +128,7 @@ func (b *batch) compile(active guards) *program {
 			p.allBits = append(p.allBits, int32(r.bit))
 		}
 	}
+	p.settle(b.phase)
 	if len(all) > 0 {
 		p.all = &lazySet{patterns: all}
 		p.widest = (len(all) + 63) / 64
@@ -155,6 +156,27 @@ func (b *batch) compile(active guards) *program {
 	walk(root)
 	b.classify(p, flat, place)
 	return p
+}
+
+// settle works out which rules are left to look at when all guards are known.
+func (p *program) settle(of *phase) {
+	p.settled, p.passed = slices.Clone(p.others), newRuleSet(len(of.rules))
+	for at := 0; at < len(of.rules); at++ {
+		if of.briefs[at].does == passes {
+			p.settled.remove(at)
+		}
+		if of.guards[at] < 0 {
+			continue
+		}
+		p.settled.remove(at)
+		if p.active&(1<<of.guards[at]) == 0 {
+			continue
+		}
+		for to := int(of.briefs[at].to); at+1 < to; at++ {
+			p.settled.remove(at + 1)
+			p.passed.add(at + 1)
+		}
+	}
 }
 
 // classify makes the classes of a program.

@@ -41,9 +41,7 @@ type rule struct {
 	bit          int   // place in a batch; -1 for none
 	half         int   // which of the phase's batches
 	guarded      guards
-	quick        *quick // nil: the rule has no short test
-	jumps        bool   // the rule does nothing but jump when its short test holds
-	quiet        bool   // nobody sees that it matched
+	quiet        bool // nobody sees that it matched
 }
 
 // A target is one variable that a rule reads, with the values of it that the
@@ -58,52 +56,6 @@ type target struct {
 	slots  []int          // of TX otherwise: the places of the keys
 	count  bool
 	except []exception
-}
-
-// A quick is the test of a rule that compares one value of TX with a number.
-type quick struct {
-	slot  int
-	count bool
-	op    *number
-	not   bool
-}
-
-func (q *quick) holds(tx *Transaction) bool {
-	s := &tx.txs[q.slot]
-	n := 0
-	switch {
-	case q.count && s.set:
-		n = 1
-	case !q.count && !s.set:
-		return false
-	case !q.count:
-		n = atoi(s.value)
-	}
-	return compare(q.op.op, n, q.op.n) != q.not
-}
-
-// value is the value that was compared, as gather gives it.
-func (q *quick) value(tx *Transaction, key string) value {
-	s := &tx.txs[q.slot]
-	v := value{v: vTX, key: key, lower: key, text: s.value}
-	if q.count {
-		if v.text = "0"; s.set {
-			v.text = "1"
-		}
-	}
-	return v
-}
-
-// short works out a rule's quick. Targets are to be linked before.
-func (r *rule) short() {
-	o, ok := r.op.(*number)
-	if !ok || !o.fixed || len(r.steps) > 0 || len(r.targets) != 1 {
-		return
-	}
-	if t := &r.targets[0]; t.v == vTX && t.slot >= 0 && len(t.except) == 0 {
-		r.quick = &quick{t.slot, t.count, o, r.not}
-		_, r.jumps = asGuard(r)
-	}
 }
 
 // An exception takes values of one variable out of a target.

@@ -15,6 +15,7 @@ type batchRun struct {
 	program     *program
 	found       ruleSet
 	fit         ruleSet // by their place in the phase, the rules to look at
+	loose       bool    // guards decide when their turn comes
 	hits        dfa.Bitset
 	mask        dfa.Bitset
 	texts       []string // of one value, by place of its plan
@@ -92,7 +93,7 @@ func (tx *Transaction) runBatch() {
 			}
 		}
 	}
-	run.fitting(b.index)
+	tx.fitting(b.index, active)
 }
 
 // crowd is how many nodes make it worth to read a text with the patterns of all.

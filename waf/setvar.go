@@ -64,7 +64,7 @@ func (a *setvar) run(tx *Transaction, _ *rule) {
 		case a.v != vTX:
 			tx.storeRemove(a.v, name)
 		case a.slot >= 0:
-			tx.txs[a.slot] = txValue{}
+			tx.setTX(a.slot, txValue{})
 		default:
 			tx.txRemove(name)
 		}
@@ -73,7 +73,7 @@ func (a *setvar) run(tx *Transaction, _ *rule) {
 	value := tx.expand(a.value)
 	if value != "" && (value[0] == '+' || value[0] == '-') {
 		var ok bool
-		if value, ok = sum(a.current(tx, name), value); !ok {
+		if value, ok = tx.sum(a.current(tx, name), value[0], value[1:]); !ok {
 			return
 		}
 	}
@@ -81,7 +81,7 @@ func (a *setvar) run(tx *Transaction, _ *rule) {
 	case a.v != vTX:
 		tx.storeSet(a.v, name, value)
 	case a.slot >= 0:
-		tx.txs[a.slot] = txValue{value, true}
+		tx.setTX(a.slot, txValue{value, true})
 	default:
 		tx.txSet(name, value)
 	}
@@ -100,17 +100,17 @@ func (a *setvar) current(tx *Transaction, name string) string {
 	return s
 }
 
-// sum adds "+3" or "-3" to a number. A text that is no number, such as "+x", is
-// the new value itself; a macro without a value, "+tx.x", changes nothing.
-func sum(current, change string) (string, bool) {
+// sum adds +3 or -3 to a number. A text that is no number, such as +x, is the new
+// value itself; a macro without a value, +tx.x, changes nothing.
+func (tx *Transaction) sum(current string, sign byte, change string) (string, bool) {
 	n := 0
-	if len(change) > 1 {
+	if change != "" {
 		var err error
-		if n, err = strconv.Atoi(change[1:]); err != nil {
-			return change, !strings.HasPrefix(change[1:], "tx.")
+		if n, err = strconv.Atoi(change); err != nil {
+			return tx.mem.join(string(sign), change), !strings.HasPrefix(change, "tx.")
 		}
 	}
-	if change[0] == '-' {
+	if sign == '-' {
 		n = -n
 	}
 	if current != "" {

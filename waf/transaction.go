@@ -48,6 +48,7 @@ type Transaction struct {
 	anyRemoved bool
 	excepts    []*ctlRules
 	exceptsTX  bool // one of them is of TX
+	unsettled  bool // guards are taken out, or some of what they read
 
 	// The rule that runs.
 	root      *rule
@@ -135,7 +136,7 @@ func (tx *Transaction) Close() error {
 	tx.forceReqBody, tx.forceRespBody, tx.stopped, tx.phase = false, false, false, 0
 	tx.skip, tx.skipAfter, tx.allow, tx.anyRemoved = 0, 0, doPass, false
 	clear(tx.excepts)
-	tx.excepts, tx.exceptsTX = tx.excepts[:0], false
+	tx.excepts, tx.exceptsTX, tx.unsettled = tx.excepts[:0], false, false
 	clear(tx.stores)
 	tx.stores = tx.stores[:0]
 	tx.root, tx.current, tx.capturing, tx.dirty = nil, nil, false, false

@@ -24,6 +24,8 @@ type Engine struct {
 	txIndex  map[string]int // place in txNames
 	keyIDs   map[string]uint16
 	marks    []string
+	guards   ruleSet // of rules, those that batches settle
+	steers   ruleSet // of txNames, those that they ask
 	store    *store
 	now      func() time.Time
 	onMatch  func(*MatchedRule)
