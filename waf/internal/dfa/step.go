@@ -22,6 +22,7 @@ type stepper struct {
 	reading    []uint32 // stacks of instructions to look at
 	entering   []uint32
 	insts      []uint32
+	merged     []uint32 // the other buffer of merge
 	late, now  []int32
 
 	start  config            // without its kind
@@ -107,7 +108,14 @@ func (s *stepper) enter(pc uint32) {
 func (s *stepper) read(insts []uint32, c int, hold syntax.EmptyOp) {
 	s.seen.clear()
 	stack := s.reading[:0]
+	word, bit := c>>6, uint64(1)<<(uint(c)&63)
 	for _, pc := range insts {
+		if in := &s.p.insts[pc]; in.op == opRune { // as most are
+			if s.p.sets[in.arg][word]&bit != 0 {
+				s.enter(in.out)
+			}
+			continue
+		}
 		stack = append(stack, pc)
 		for len(stack) > 0 {
 			pc := stack[len(stack)-1]
@@ -125,7 +133,7 @@ func (s *stepper) read(insts []uint32, c int, hold syntax.EmptyOp) {
 			case opMatch:
 				s.late = append(s.late, in.pat)
 			case opRune:
-				if s.p.sets[in.arg][c>>6]&(1<<(uint(c)&63)) != 0 {
+				if s.p.sets[in.arg][word]&bit != 0 {
 					s.enter(in.out)
 				}
 			case opTrie:
@@ -176,17 +184,28 @@ func (s *stepper) step(from *config, c int) config {
 	m := s.fromStart(from.kind, kind, c, end)
 	s.begin()
 	s.read(from.insts, c, assertions(from.kind, kind, end))
-	for _, pc := range m.insts {
-		if s.next.add(pc) {
-			s.insts = append(s.insts, pc)
-		}
-	}
+	s.merge(m.insts)
 	s.late = append(s.late, m.hits[:m.late]...)
 	s.now = append(s.now, m.hits[m.late:]...)
 	if end {
 		kind = kindOther
 	}
 	return s.finish(kind)
+}
+
+// merge adds ascending instructions to those that were entered.
+func (s *stepper) merge(more []uint32) {
+	slices.Sort(s.insts)
+	out, own := s.merged[:0], s.insts
+	for _, pc := range more {
+		for len(own) > 0 && own[0] < pc {
+			out, own = append(out, own[0]), own[1:]
+		}
+		if len(own) == 0 || own[0] != pc {
+			out = append(out, pc)
+		}
+	}
+	s.insts, s.merged = append(out, own...), s.insts
 }
 
 // fromStart is what beginning every pattern right before the character gives.
