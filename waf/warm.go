@@ -37,19 +37,24 @@ func (w warmer) play(tx *Transaction, i int) {
 	}
 	tx.ProcessConnection("192.0.2.1", 40000, "192.0.2.2", 443)
 	query := w.form(w.r.IntN(4))
-	if i%6 == 2 {
+	switch i % 6 {
+	case 2:
 		query += "&q=" + w.starts()
+	case 4:
+		for range 40 {
+			query += "&" + w.word() + "=" + w.name()
+		}
 	}
 	tx.ProcessURI(w.path()+"?"+query, method, "HTTP/1.1")
 	for _, h := range [...][2]string{
 		{"Host", "www.example.com"},
-		{"User-Agent", warmAgents[w.r.IntN(len(warmAgents))]},
-		{"Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"},
-		{"Accept-Language", "en-GB,en;q=0.9,de;q=0.8"},
-		{"Accept-Encoding", "gzip, deflate, br, zstd"},
+		{"User-Agent", pick(w, warmAgents)},
+		{"Accept", pick(w, warmAccept)},
+		{"Accept-Language", pick(w, warmLanguages)},
+		{"Accept-Encoding", pick(w, warmEncodings)},
 		{"Referer", "https://www.example.com" + w.path()},
-		{"Cookie", "session=" + w.token() + "; " + w.word() + "=" + w.value() + "; _ga=GA1.2." + w.number()},
-		{"Cache-Control", "no-cache"},
+		{"Cookie", w.cookies()},
+		{"Cache-Control", pick(w, []string{"no-cache", "max-age=0"})},
 		{"Connection", "keep-alive"},
 		{"Upgrade-Insecure-Requests", "1"},
 		{"Sec-Fetch-Site", "same-origin"},
@@ -81,7 +86,20 @@ price privacy product profile project public quantity query question rating read
 sort start state status store street style subject summary support tag team template term test text theme thumb title token topic total type update upload user value version video view week
 widget width window wood yellow zone zip Quick brown fox jumps lazy dog vexed Jürgen naïve café`)
 
-var warmAgents = [...]string{
+func pick(w warmer, of []string) string { return of[w.r.IntN(len(of))] }
+
+var warmAccept = []string{
+	"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+	"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+	"application/json, text/plain, */*",
+	"*/*",
+}
+
+var warmLanguages = []string{"en-GB,en;q=0.9,de;q=0.8", "en-US,en;q=0.5", "de", "fr-FR,fr;q=0.8,en-US;q=0.6"}
+
+var warmEncodings = []string{"gzip, deflate, br, zstd", "gzip, deflate, br", "gzip"}
+
+var warmAgents = []string{
 	"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
 	"Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0",
 	"Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1",
@@ -90,6 +108,30 @@ var warmAgents = [...]string{
 
 func (w warmer) word() string   { return warmWords[w.r.IntN(len(warmWords))] }
 func (w warmer) number() string { return fmt.Sprint(w.r.IntN(1 << (4 + w.r.IntN(28)))) }
+
+// name is a word that no dictionary has.
+func (w warmer) name() string {
+	const consonants, vowels = "bcdfghjklmnpqrstvwxyz", "aeiou"
+	var b strings.Builder
+	for range 1 + w.r.IntN(4) {
+		b.WriteByte(consonants[w.r.IntN(len(consonants))])
+		b.WriteByte(vowels[w.r.IntN(len(vowels))])
+		if w.r.IntN(6) == 0 {
+			b.WriteByte(consonants[w.r.IntN(len(consonants))])
+		}
+	}
+	return b.String()
+}
+
+func (w warmer) cookies() string {
+	switch w.r.IntN(3) {
+	case 0:
+		return "session=" + w.token() + "; " + w.word() + "=" + w.value() + "; _ga=GA1.2." + w.number()
+	case 1:
+		return w.word() + "=" + w.token()
+	}
+	return w.word() + "=" + w.name() + "; " + w.word() + "=" + w.number() + "; " + w.word() + "=" + w.name()
+}
 
 func (w warmer) token() string {
 	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -138,14 +180,9 @@ func (w warmer) phrase(n int) string {
 
 // starts is beginnings of words, such as few texts are long enough to have all of.
 func (w warmer) starts() string {
-	const consonants, vowels = "bcdfghjklmnpqrstvwxyz", "aeiou"
 	var b strings.Builder
 	for range 300 {
-		for range 1 + w.r.IntN(3) {
-			b.WriteByte(consonants[w.r.IntN(len(consonants))])
-			b.WriteByte(vowels[w.r.IntN(len(vowels))])
-		}
-		b.WriteByte('+')
+		b.WriteString(w.name() + "+")
 	}
 	return b.String()
 }
@@ -176,7 +213,7 @@ func (w warmer) value() string {
 func (w warmer) path() string {
 	var b strings.Builder
 	for range 1 + w.r.IntN(3) {
-		b.WriteString("/" + w.word())
+		b.WriteString("/" + pick(w, []string{w.word(), w.name()}))
 	}
 	switch w.r.IntN(4) {
 	case 0:
