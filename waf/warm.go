@@ -2,7 +2,9 @@ package waf
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"strings"
 )
@@ -14,28 +16,77 @@ func (e *Engine) warm() {
 	e.onMatch, e.store = nil, newStore()
 	defer func() { e.onMatch, e.store = onMatch, store }()
 	w := warmer{rand.New(rand.NewPCG(1, 1))}
+	h := e.Wrap(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/html")
+		_, _ = rw.Write([]byte("<!doctype html><html><head><title>" + w.phrase(3) + "</title></head><body class='x'><p>" + w.phrase(20) + " &amp; more.</p><script>var a = {\"b\": [1, 2]};</script></body></html>"))
+	}))
 	for i := range warmRequests {
-		tx := e.NewTransactionWithID("warm")
-		w.play(tx, i)
-		_ = tx.Close()
+		if i == warmRequests-6 { // the rest brings what requests need into the caches again
+			e.ahead()
+		}
+		w.play(h, i)
 	}
 	e.spare.Store(e.pool.Get().(*Transaction))
 }
+
+// ahead has the sets of all patterns make the states next to those that they have.
+func (e *Engine) ahead() {
+	for n := range e.phases {
+		for _, b := range e.phases[n].batches {
+			if b == nil {
+				continue
+			}
+			m := b.programs.Load()
+			if m == nil {
+				continue
+			}
+			for _, p := range *m {
+				if p.all == nil {
+					continue
+				}
+				for a := links; a < numAlphabets; a++ {
+					if s := p.all.made[a].set; s != nil {
+						s.Ahead(warmNext[a])
+					}
+				}
+			}
+		}
+	}
+}
+
+// warmNext are the characters that texts of an alphabet have most of.
+var warmNext = [numAlphabets]string{
+	links: letters + "/&=+;.",
+	plain: letters + " ",
+	word:  letters,
+}
+
+const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 const warmRequests = 40
 
 // A warmer makes up requests.
 type warmer struct{ r *rand.Rand }
 
-func (w warmer) play(tx *Transaction, i int) {
-	method, contentType, body := "GET", "", ""
+// play has a handler answer a request. Rules that drop connections panic.
+func (w warmer) play(h http.Handler, i int) {
+	defer func() {
+		if x := recover(); x != nil && x != http.ErrAbortHandler {
+			panic(x)
+		}
+	}()
+	h.ServeHTTP(&unread{http.Header{}}, w.request(i))
+}
+
+func (w warmer) request(i int) *http.Request {
+	r := &http.Request{Method: "GET", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: "www.example.com", RemoteAddr: "192.0.2.1:40000"}
+	contentType, body := "", ""
 	switch i % 6 {
 	case 1:
-		method, contentType, body = "POST", "application/json", w.json()
+		contentType, body = "application/json", w.json()
 	case 3:
-		method, contentType, body = "POST", "application/x-www-form-urlencoded", w.form(2+w.r.IntN(5))
+		contentType, body = "application/x-www-form-urlencoded", w.form(2+w.r.IntN(5))
 	}
-	tx.ProcessConnection("192.0.2.1", 40000, "192.0.2.2", 443)
 	query := w.form(w.r.IntN(4))
 	switch i % 6 {
 	case 2:
@@ -45,37 +96,32 @@ func (w warmer) play(tx *Transaction, i int) {
 			query += "&" + w.word() + "=" + w.name()
 		}
 	}
-	tx.ProcessURI(w.path()+"?"+query, method, "HTTP/1.1")
-	for _, h := range [...][2]string{
-		{"Host", "www.example.com"},
-		{"User-Agent", pick(w, warmAgents)},
-		{"Accept", pick(w, warmAccept)},
-		{"Accept-Language", pick(w, warmLanguages)},
-		{"Accept-Encoding", pick(w, warmEncodings)},
-		{"Referer", "https://www.example.com" + w.path()},
-		{"Cookie", w.cookies()},
-		{"Cache-Control", pick(w, []string{"no-cache", "max-age=0"})},
-		{"Connection", "keep-alive"},
-		{"Upgrade-Insecure-Requests", "1"},
-		{"Sec-Fetch-Site", "same-origin"},
-	} {
-		tx.AddRequestHeader(h[0], h[1])
+	r.RequestURI = w.path() + "?" + query
+	r.Header = http.Header{
+		"User-Agent":                {pick(w, warmAgents)},
+		"Accept":                    {pick(w, warmAccept)},
+		"Accept-Language":           {pick(w, warmLanguages)},
+		"Accept-Encoding":           {pick(w, warmEncodings)},
+		"Referer":                   {"https://www.example.com" + w.path()},
+		"Cookie":                    {w.cookies()},
+		"Cache-Control":             {pick(w, []string{"no-cache", "max-age=0"})},
+		"Connection":                {"keep-alive"},
+		"Upgrade-Insecure-Requests": {"1"},
+		"Sec-Fetch-Site":            {"same-origin"},
 	}
 	if body != "" {
-		tx.AddRequestHeader("Content-Type", contentType)
-		tx.AddRequestHeader("Content-Length", fmt.Sprint(len(body)))
+		r.Method, r.ContentLength, r.Body = "POST", int64(len(body)), io.NopCloser(strings.NewReader(body))
+		r.Header["Content-Type"], r.Header["Content-Length"] = []string{contentType}, []string{fmt.Sprint(len(body))}
 	}
-	tx.ProcessRequestHeaders()
-	_, _, _ = tx.WriteRequestBody([]byte(body))
-	_, _ = tx.ProcessRequestBody()
-	tx.AddResponseHeader("Content-Type", "text/html")
-	tx.ProcessResponseHeaders(200, "HTTP/1.1")
-	if tx.IsResponseBodyAccessible() && tx.IsResponseBodyProcessable() {
-		_, _, _ = tx.WriteResponseBody([]byte("<!doctype html><html><head><title>" + w.phrase(3) + "</title></head><body class='x'><p>" + w.phrase(20) + " &amp; more.</p><script>var a = {\"b\": [1, 2]};</script></body></html>"))
-	}
-	_, _ = tx.ProcessResponseBody()
-	tx.ProcessLogging()
+	return r
 }
+
+// unread is an answer that nobody reads.
+type unread struct{ h http.Header }
+
+func (u *unread) Header() http.Header         { return u.h }
+func (u *unread) Write(b []byte) (int, error) { return len(b), nil }
+func (u *unread) WriteHeader(int)             {}
 
 var warmWords = strings.Fields(`the be to of in that have it for not on with he as you do at this but his by from they we say her she will my one all would there their what so up out if
 about who get which go me when make can like time no just him know take people into year your good some could them see other than then now look only come its over think also back after

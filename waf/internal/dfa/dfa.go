@@ -58,6 +58,7 @@ type Set struct {
 	split  []parted // patterns of which the first part only knows pieces
 	words  int      // of a Bitset of patterns and pieces
 	sets   sync.Pool
+	ahead  sync.Once
 }
 
 // A parted pattern is looked for where all its pieces are.

@@ -31,6 +31,7 @@ type lazy struct {
 	mu      sync.Mutex
 	step    maker
 	known   map[string]uint32 // the row of a state, by its key
+	fresh   []uint32          // the entries of states of which only the starts contribute to the next, by the kind of the last character and class
 	used    int               // bytes, about
 	key     []byte
 	strayed int // steps made without the table since it was full
@@ -86,6 +87,7 @@ func (d *lazy) reset() {
 	}
 	t := &table{epoch: epoch, made: 1, rows: make([]uint32, firstStates*d.stride), states: make([]config, firstStates)}
 	d.known, d.used, d.strayed = map[string]uint32{}, 4*len(t.rows), 0
+	d.fresh = make([]uint32, numKinds*(d.p.numClass+1))
 	c := d.step.first()
 	t.first = d.stride
 	d.addState(t, &c)
@@ -99,7 +101,26 @@ func (d *lazy) addState(t *table, c *config) uint32 {
 	t.made++
 	d.known[string(d.keyOf(c))] = row
 	d.used += stateCost + 8*len(c.insts) + 8*len(c.hits)
+	d.fill(t, row)
 	return row
+}
+
+// fill makes the entries of a new state that its own instructions have no part
+// in, as far as states before it have shown where they lead. Most characters end
+// all that was begun, and so most entries are of this kind.
+func (d *lazy) fill(t *table, row uint32) {
+	c := &t.states[row/d.stride]
+	reacts := d.step.reactions(c.insts)
+	if reacts == nil {
+		return
+	}
+	fresh := d.fresh[int(c.kind)*(d.p.numClass+1):][:d.p.numClass+1]
+	to := t.rows[row:][:len(fresh)]
+	for class, e := range fresh {
+		if reacts[class>>6]&(1<<(uint(class)&63)) == 0 {
+			to[class] = e
+		}
+	}
 }
 
 func (d *lazy) keyOf(c *config) []byte {
@@ -151,6 +172,9 @@ func (d *lazy) entry(t *table, row uint32, class int) (*table, uint32) {
 	}
 	if len(c.hits) > 0 {
 		next = -next
+	}
+	if d.step.fresh {
+		d.fresh[int(from.kind)*(d.p.numClass+1)+class] = next
 	}
 	atomic.StoreUint32(at, next)
 	return cur, next

@@ -18,6 +18,7 @@ const (
 	kindBegin // there is none
 	kindLine  // a newline
 	kindWord
+	numKinds
 )
 
 const (

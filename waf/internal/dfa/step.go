@@ -27,6 +27,8 @@ type stepper struct {
 
 	start  config            // without its kind
 	memo   map[uint32]config // what the starts contribute, by kind<<16 | class
+	reacts []uint64          // classes, see reactions
+	fresh  bool              // the last step had nothing but what the starts contribute
 	always []int32           // patterns that match every text
 }
 
@@ -184,6 +186,7 @@ func (s *stepper) step(from *config, c int) config {
 	m := s.fromStart(from.kind, kind, c, end)
 	s.begin()
 	s.read(from.insts, c, assertions(from.kind, kind, end))
+	s.fresh = len(s.insts)+len(s.late)+len(s.now) == 0
 	s.merge(m.insts)
 	s.late = append(s.late, m.hits[:m.late]...)
 	s.now = append(s.now, m.hits[m.late:]...)
@@ -191,6 +194,45 @@ func (s *stepper) step(from *config, c int) config {
 		kind = kindOther
 	}
 	return s.finish(kind)
+}
+
+// reactions are the classes over which a state's own instructions may lead
+// somewhere; nil if over all. The result is valid until the next call.
+func (s *stepper) reactions(insts []uint32) []uint64 {
+	if s.reacts == nil {
+		s.reacts = make([]uint64, (s.p.numClass+64)/64)
+	}
+	clear(s.reacts)
+	s.seen.clear()
+	stack := s.reading[:0]
+	for _, pc := range insts {
+		stack = append(stack, pc)
+		for len(stack) > 0 {
+			pc := stack[len(stack)-1]
+			stack = stack[:len(stack)-1]
+			if !s.seen.add(pc) {
+				continue
+			}
+			switch in := &s.p.insts[pc]; in.op {
+			case opAlt:
+				stack = append(stack, in.arg, in.out)
+			case opEmpty:
+				stack = append(stack, in.out)
+			case opMatch:
+				return nil
+			case opRune:
+				for w, classes := range s.p.sets[in.arg] {
+					s.reacts[w] |= classes
+				}
+			case opTrie:
+				for _, e := range s.p.trie[in.arg].next {
+					s.reacts[e.class>>6] |= 1 << (e.class & 63)
+				}
+			}
+		}
+	}
+	s.reading = stack
+	return s.reacts
 }
 
 // merge adds ascending instructions to those that were entered.
