@@ -61,9 +61,10 @@ func (tx *Transaction) runBatch() {
 	}
 	p := b.program(active)
 	run.program = p
-	if len(run.hits) != p.widest {
+	if cap(run.hits) < p.widest {
 		run.hits, run.mask = make(dfa.Bitset, p.widest), make(dfa.Bitset, p.widest)
 	}
+	run.hits, run.mask = run.hits[:p.widest], run.mask[:p.widest]
 	if len(run.texts) < p.deepest {
 		run.texts, run.kinds = make([]string, p.deepest), make([]transform.Class, p.deepest)
 		run.group, run.members, run.next = make([]int, p.deepest), make([]int, p.deepest), make([]int, p.deepest)
