@@ -56,14 +56,14 @@ func (e *Engine) ahead() {
 
 // warmNext are the characters that texts of an alphabet have most of.
 var warmNext = [numAlphabets]string{
-	links: letters + "/&=+;.",
-	plain: letters + " ",
+	links: letters,
+	plain: letters,
 	word:  letters,
 }
 
-const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+const letters = "abcdefghijklmnopqrstuvwxyz"
 
-const warmRequests = 40
+const warmRequests = 30
 
 // A warmer makes up requests.
 type warmer struct{ r *rand.Rand }
@@ -92,7 +92,7 @@ func (w warmer) request(i int) *http.Request {
 	case 2:
 		query += "&q=" + w.starts()
 	case 4:
-		for range 40 {
+		for range 6 {
 			query += "&" + w.word() + "=" + w.name()
 		}
 	}
@@ -227,7 +227,7 @@ func (w warmer) phrase(n int) string {
 // starts is beginnings of words, such as few texts are long enough to have all of.
 func (w warmer) starts() string {
 	var b strings.Builder
-	for range 300 {
+	for range 60 {
 		b.WriteString(w.name() + "+")
 	}
 	return b.String()
