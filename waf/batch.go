@@ -22,6 +22,7 @@ type batch struct {
 	index  []int   // of each, its place in the phase
 	size   int     // rules of the phase
 	phase  *phase
+	half   int // 0 for the rules before the first guard
 	guards []guard
 
 	mu       sync.Mutex
@@ -130,7 +131,7 @@ func (e *Engine) prepareBatches() {
 			}
 		}
 		for half := range p.batches {
-			p.batches[half] = &batch{guards: gs, keys: len(e.keyIDs) + 1, size: len(p.rules), phase: p}
+			p.batches[half] = &batch{guards: gs, keys: len(e.keyIDs) + 1, size: len(p.rules), phase: p, half: half}
 		}
 		for i, r := range p.rules {
 			if r.marker != 0 || !r.batches() {

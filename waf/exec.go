@@ -101,13 +101,13 @@ func (tx *Transaction) run(n int) {
 			at = next
 			continue
 		}
+		if at = tx.after(at); at < 0 {
+			break
+		}
 		if at >= p.first && tx.batch.half == 0 {
 			tx.batch.half = 1
 			tx.runBatch()
 			continue
-		}
-		if at = tx.after(at); at < 0 {
-			break
 		}
 		c, r := &p.briefs[at], p.rules[at]
 		at++

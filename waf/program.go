@@ -128,7 +128,7 @@ func (b *batch) compile(active guards) *program {
 			p.allBits = append(p.allBits, int32(r.bit))
 		}
 	}
-	p.settle(b.phase)
+	p.settle(b)
 	if len(all) > 0 {
 		p.all = &lazySet{patterns: all}
 		p.widest = (len(all) + 63) / 64
@@ -158,14 +158,16 @@ func (b *batch) compile(active guards) *program {
 	return p
 }
 
-// settle works out which rules are left to look at when all guards are known.
-func (p *program) settle(of *phase) {
+// settle works out which rules are left to look at when all guards are known: in
+// the half after them.
+func (p *program) settle(b *batch) {
+	of := b.phase
 	p.settled, p.passed = slices.Clone(p.others), newRuleSet(len(of.rules))
 	for at := 0; at < len(of.rules); at++ {
 		if of.briefs[at].does == passes {
 			p.settled.remove(at)
 		}
-		if of.guards[at] < 0 {
+		if b.half == 0 || of.guards[at] < 0 {
 			continue
 		}
 		p.settled.remove(at)
