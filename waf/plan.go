@@ -1,6 +1,7 @@
 package waf
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -20,10 +21,16 @@ type plan struct {
 	where []int      // the places of those of rest that have tests
 }
 
-// A planned node has a place in its plan: 1 for the first one.
+// A planned node has a place in its plan: 1 for the first one. What every value
+// asks of a node is kept together here.
 type planned struct {
 	*node
-	from int // the place that it transforms; 0 is the value
+	step  *transform.Transform
+	acts  transform.Class // the step's
+	from  int32           // the place that it transforms; 0 is the value
+	least int32           // the node's
+	keeps bool            // the result of the step is no longer than the text
+	reads bool            // the node has patterns
 }
 
 // A planKey is the kinds of bytes that a class's transformations look for and a
@@ -38,10 +45,15 @@ func (c *class) key(kinds transform.Class, a alphabet) planKey {
 // lock.
 type plans struct {
 	mu    sync.Mutex
-	table atomic.Pointer[[]*plan] // by key; at least half of it is empty
+	table atomic.Pointer[[]slot] // by key; at least half of it is empty
 	made  int
 	open  int   // of these, how many are for values with any bytes
 	full  *plan // for values with all kinds of bytes; it does for others without an alphabet too
+}
+
+type slot struct {
+	key  planKey
+	plan *plan
 }
 
 // maxOpen bounds how many plans there are for values with any bytes. Alphabets
@@ -51,9 +63,9 @@ const maxOpen = 64
 func (t *plans) find(k planKey) *plan {
 	slots := *t.table.Load()
 	for i := k.hash(); ; i++ {
-		p := slots[i&(len(slots)-1)]
-		if p == nil || p.key == k {
-			return p
+		s := &slots[i&(len(slots)-1)]
+		if s.plan == nil || s.key == k {
+			return s.plan
 		}
 	}
 }
@@ -67,16 +79,16 @@ func (t *plans) add(p *plan) {
 	if t.made++; 2*t.made > n {
 		n *= 2
 	}
-	slots := make([]*plan, n)
-	for _, p := range append([]*plan{p}, old...) {
-		if p == nil {
+	slots := make([]slot, n)
+	for _, s := range append([]slot{{p.key, p}}, old...) {
+		if s.plan == nil {
 			continue
 		}
-		i := p.key.hash()
-		for slots[i&(n-1)] != nil {
+		i := s.key.hash()
+		for slots[i&(n-1)].plan != nil {
 			i++
 		}
-		slots[i&(n-1)] = p
+		slots[i&(n-1)] = s
 	}
 	t.table.Store(&slots)
 }
@@ -131,7 +143,7 @@ func (c *class) plan(kinds transform.Class, a alphabet) *plan {
 		n := &c.nodes[i]
 		switch {
 		case acts[i] && need[i]:
-			p.rest = append(p.rest, planned{n, at[n.from]})
+			p.rest = append(p.rest, planned{node: n, step: n.step, acts: n.step.Acts, from: int32(at[n.from]), least: int32(min(n.least, math.MaxInt32)), keeps: n.step.Most(4) == 4, reads: n.set != nil})
 			at[i] = len(p.rest)
 			if len(n.tests) > 0 {
 				p.where = append(p.where, at[i])

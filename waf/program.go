@@ -271,7 +271,7 @@ func (b *batch) class(readers ruleSet, flat []*trie, place []int, p *program) *c
 			c.acts |= n.step.Acts
 		}
 	}
-	c.plans.table.Store(&[]*plan{nil, nil, nil, nil})
+	c.plans.table.Store(&[]slot{{}, {}, {}, {}})
 	c.plans.full = c.plan(c.acts, anyBytes)
 	return c
 }

@@ -153,12 +153,21 @@ func (tx *Transaction) transformAll(p *plan) {
 	run.members[0] = 0
 	for i := range p.rest {
 		n, at := &p.rest[i], i+1
-		if run.group[n.from] == nothing || n.step.Most(len(run.texts[n.from])) < n.least {
+		from := int(n.from)
+		most := len(run.texts[from])
+		if !n.keeps {
+			most = n.step.Most(most)
+		}
+		if run.group[from] == nothing || most < int(n.least) {
 			run.group[at] = nothing
 			continue
 		}
-		tx.transformOne(n.step, at, n.from)
-		if n.set != nil {
+		if n.acts&run.kinds[from] == 0 {
+			run.texts[at], run.kinds[at], run.group[at] = run.texts[from], run.kinds[from], run.group[from]
+		} else {
+			tx.transformOne(n.step, at, from)
+		}
+		if n.reads {
 			g := run.group[at]
 			run.next[at], run.members[g] = run.members[g], at
 		}
@@ -169,9 +178,6 @@ func (tx *Transaction) transformAll(p *plan) {
 func (tx *Transaction) transformOne(step *transform.Transform, at, from int) {
 	run := &tx.batch
 	run.texts[at], run.kinds[at], run.group[at] = run.texts[from], run.kinds[from], run.group[from]
-	if step.Acts&run.kinds[from] == 0 {
-		return
-	}
 	out := tx.step(step, run.texts[from])
 	if same(out, run.texts[from]) {
 		return
