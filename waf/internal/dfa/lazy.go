@@ -32,6 +32,7 @@ type lazy struct {
 	step    maker
 	known   map[string]uint32 // the row of a state, by its key
 	fresh   []uint32          // the entries of states of which only the starts contribute to the next, by the kind of the last character and class
+	plain   *stepper          // step, if it is one: what fill knows about
 	used    int               // bytes, about
 	key     []byte
 	strayed int // steps made without the table since it was full
@@ -88,6 +89,7 @@ func (d *lazy) reset() {
 	t := &table{epoch: epoch, made: 1, rows: make([]uint32, firstStates*d.stride), states: make([]config, firstStates)}
 	d.known, d.used, d.strayed = map[string]uint32{}, 4*len(t.rows), 0
 	d.fresh = make([]uint32, numKinds*(d.p.numClass+1))
+	d.plain, _ = any(d.step).(*stepper)
 	c := d.step.first()
 	t.first = d.stride
 	d.addState(t, &c)
@@ -109,8 +111,11 @@ func (d *lazy) addState(t *table, c *config) uint32 {
 // in, as far as states before it have shown where they lead. Most characters end
 // all that was begun, and so most entries are of this kind.
 func (d *lazy) fill(t *table, row uint32) {
+	if d.plain == nil {
+		return
+	}
 	c := &t.states[row/d.stride]
-	reacts := d.step.reactions(c.insts)
+	reacts := d.plain.reactions(c.insts)
 	if reacts == nil {
 		return
 	}
@@ -173,7 +178,7 @@ func (d *lazy) entry(t *table, row uint32, class int) (*table, uint32) {
 	if len(c.hits) > 0 {
 		next = -next
 	}
-	if d.step.fresh {
+	if d.plain != nil && d.plain.fresh {
 		d.fresh[int(from.kind)*(d.p.numClass+1)+class] = next
 	}
 	atomic.StoreUint32(at, next)
