@@ -248,7 +248,7 @@ func (s *settings) comparePeers(ctx context.Context, r *report, peers []*peer, k
 		for i := range peers {
 			i = (i + round) % n
 			p := peers[i]
-			all := variantsOf(kind, p.addr)
+			all := variantsOf(kind, "www.example.com")
 			at := next[i] % len(all)
 			t, cpu, err := s.plainSlot(ctx, p.addr, append(all[at:], all[:at]...), p.pids, &times[i])
 			if err != nil {

@@ -88,7 +88,8 @@ var kinds = []struct {
 
 const variants = 400
 
-// variantsOf writes a kind's requests, all different.
+// variantsOf writes a kind's requests, all different. A host is a name, as browsers ask for:
+// a rule counts numbers against a request.
 func variantsOf(kind int, host string) [][]byte {
 	w := newWords(uint64(kind) + 1)
 	out := make([][]byte, variants)
