@@ -83,8 +83,12 @@ func losesValues(r *request) bool {
 
 // TestGenerated compares verdicts on generated requests. WAF_REQUESTS is their
 // number and WAF_SEED repeats a run.
-func TestGenerated(t *testing.T) {
-	usual := uint64(5000)
+func TestGenerated(t *testing.T) { generated(t, 5000, (*generator).next) }
+
+// TestOdd does the same on requests in notations that readers disagree on.
+func TestOdd(t *testing.T) { generated(t, 1500, (*generator).odd) }
+
+func generated(t *testing.T, usual uint64, make func(*generator) request) {
 	if slow {
 		usual = 200
 	}
@@ -111,7 +115,7 @@ func TestGenerated(t *testing.T) {
 				}
 				g := newGenerator(seed+uint64(k), from)
 				for i := range min(block, n-uint64(k)*block) {
-					r := g.next()
+					r := make(g)
 					p := &pairs[i%2]
 					want, got := p.a.judge(&r), p.b.judge(&r)
 					if want.Status >= 400 {
