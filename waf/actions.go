@@ -206,7 +206,9 @@ func (l *loader) actOn(r *rule, name, v string) error {
 	case "drop":
 		return disrupt(doDrop)
 	case "redirect":
-		r.redirect = v
+		if r.redirect, err = l.macro(v); err != nil {
+			return err
+		}
 		return disrupt(doRedirect)
 	case "allow":
 		switch v {
@@ -251,8 +253,13 @@ func (l *loader) actOn(r *rule, name, v string) error {
 
 // apply applies a list of actions to a rule.
 func (l *loader) apply(r *rule, as []seclang.Action) error {
+	seen := map[string]bool{}
 	for _, a := range as {
 		if kinds[a.Name] == metaAction {
+			if (a.Name == "id" || a.Name == "phase") && seen[a.Name] {
+				return fmt.Errorf("action %s is there twice", a.Name)
+			}
+			seen[a.Name] = true
 			if err := l.meta(r, a); err != nil {
 				return err
 			}

@@ -127,10 +127,10 @@ func (tx *Transaction) parseMultipart() error {
 		} else {
 			size += p.Size
 			for _, name := range p.Filenames {
-				tx.add(vFiles, "", name)
-				tx.replace(vFilesSizes, name, strconv.FormatInt(p.Size, 10))
+				tx.add(vFiles, p.Name, name)
 			}
-			tx.add(vFilesNames, "", p.Name)
+			tx.add(vFilesSizes, p.Name, strconv.FormatInt(p.Size, 10))
+			tx.add(vFilesNames, p.Name, p.Name)
 		}
 		s[vFilesCombinedSize] = strconv.FormatInt(size, 10)
 	})

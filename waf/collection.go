@@ -136,6 +136,12 @@ func (tx *Transaction) lazy(v varID) string {
 		return strconv.FormatInt(tx.e.now().Sub(tx.start).Milliseconds(), 10)
 	case vFullRequest:
 		return tx.fullRequest()
+	case vFullRequestLength:
+		return strconv.Itoa(len(tx.fullRequest()))
+	case vRemoteHost:
+		return tx.singles[vRemoteAddr] // nobody is asked for its name
+	case vUrlencodedError:
+		return tx.badEscapes()
 	}
 	t := tx.start
 	switch v {
@@ -159,6 +165,21 @@ func (tx *Transaction) lazy(v varID) string {
 		return strconv.Itoa(t.Year())
 	}
 	return ""
+}
+
+// badEscapes is "1" if the query or a form has a percent sign without two
+// hexadecimal digits.
+func (tx *Transaction) badEscapes() string {
+	tx.spend(len(tx.singles[vQueryString]))
+	if invalidURLEncoding(tx.singles[vQueryString]) {
+		return "1"
+	}
+	if tx.singles[vReqbodyProcessor] == "URLENCODED" {
+		if tx.spend(len(tx.body)); invalidURLEncoding(text(tx.body)) {
+			return "1"
+		}
+	}
+	return "0"
 }
 
 // fullRequest is the request as text: line, headers, body.

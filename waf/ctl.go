@@ -49,15 +49,12 @@ func (c *ctlRules) run(tx *Transaction, _ *rule) {
 
 // ctlSet changes a setting for one transaction.
 type ctlSet struct {
+	name   string
 	latest int // the last phase in which it has an effect; 0 for all
 	set    func(*Transaction)
 }
 
-func (c *ctlSet) run(tx *Transaction, _ *rule) {
-	if c.latest == 0 || tx.phase <= c.latest {
-		c.set(tx)
-	}
-}
+func (c *ctlSet) run(tx *Transaction, _ *rule) { c.set(tx) }
 
 func (l *loader) ctl(r *rule, s string) error {
 	name, value, ok := strings.Cut(s, "=")
@@ -77,9 +74,11 @@ func (l *loader) ctl(r *rule, s string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if c != nil {
-		r.effects = append(r.effects, c)
+	if c == nil {
+		return nil
 	}
+	c.name = name
+	r.effects = append(r.effects, c)
 	return nil
 }
 
@@ -124,19 +123,19 @@ func (l *loader) ctlRules(name, value string) (*ctlRules, error) {
 func ctlSetting(name, value string) (*ctlSet, error) {
 	toggle := func(latest int, set func(*Transaction, bool)) (*ctlSet, error) {
 		on, err := onOff(value)
-		return &ctlSet{latest, func(tx *Transaction) { set(tx, on) }}, err
+		return &ctlSet{latest: latest, set: func(tx *Transaction) { set(tx, on) }}, err
 	}
 	size := func(latest int, set func(*Transaction, int64)) (*ctlSet, error) {
 		n, err := strconv.ParseInt(value, 10, 64)
 		if err != nil || n <= 0 {
 			return nil, fmt.Errorf("got %q, want a number of bytes above 0", value)
 		}
-		return &ctlSet{latest, func(tx *Transaction) { set(tx, n) }}, nil
+		return &ctlSet{latest: latest, set: func(tx *Transaction) { set(tx, n) }}, nil
 	}
 	switch name {
 	case "ruleengine":
 		m, err := parseMode(value)
-		return &ctlSet{0, func(tx *Transaction) { tx.mode = m }}, err
+		return &ctlSet{set: func(tx *Transaction) { tx.mode = m }}, err
 	case "forcerequestbodyvariable":
 		return toggle(0, func(tx *Transaction, on bool) { tx.forceReqBody = on })
 	case "forceresponsebodyvariable":
@@ -158,9 +157,9 @@ func ctlSetting(name, value string) (*ctlSet, error) {
 			if up != "JSON" && up != "RAW" {
 				return nil, fmt.Errorf("got %q, want JSON or RAW", value)
 			}
-			return &ctlSet{3, func(tx *Transaction) { tx.singles[vResBodyProcessor] = up }}, nil
+			return &ctlSet{latest: 3, set: func(tx *Transaction) { tx.singles[vResBodyProcessor] = up }}, nil
 		}
-		return &ctlSet{1, func(tx *Transaction) { tx.singles[vReqbodyProcessor] = up }}, nil
+		return &ctlSet{latest: 1, set: func(tx *Transaction) { tx.singles[vReqbodyProcessor] = up }}, nil
 	case "auditengine", "auditlogparts", "debugloglevel":
 		return nil, nil
 	}

@@ -244,7 +244,7 @@ func (tx *Transaction) disrupt(r *rule) {
 		if s := r.status; s != 301 && s != 303 && s != 307 {
 			it.Status = http.StatusFound
 		}
-		it.Data = r.redirect
+		it.Data = strings.Clone(tx.expand(r.redirect))
 	case doAllowPhase, doAllowRequest, doAllowAll:
 		if tx.mode == modeOn {
 			tx.allow = r.disruptive

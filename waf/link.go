@@ -24,9 +24,14 @@ func (l *loader) finish() (*Engine, error) {
 				l.linkTarget(e, &c.targets[j])
 			}
 			for _, x := range c.effects {
-				if k, ok := x.(*ctlRules); ok {
+				switch k := x.(type) {
+				case *ctlRules:
 					k.link(l.rules)
 					e.keyID(k.except.key)
+				case *ctlSet:
+					if k.latest > 0 && r.Phase > k.latest {
+						return nil, seclang.Errorf(c.pos, "action ctl: %s: the rule runs in phase %d, and this is settled after phase %d", k.name, r.Phase, k.latest)
+					}
 				}
 			}
 		}

@@ -123,6 +123,9 @@ func (l *loader) rule(d *seclang.Directive) error {
 		if err := l.addTargets(r, d.Rule.Targets); err != nil {
 			return err
 		}
+		if len(r.targets) == 0 {
+			return fmt.Errorf("got only exceptions, want a variable that they are taken from")
+		}
 		var err error
 		if r.op, err = l.operator(d.Rule.Operator); err != nil {
 			return err
@@ -144,8 +147,8 @@ func (l *loader) rule(d *seclang.Directive) error {
 	}
 	if first := l.pendingAt; first != nil {
 		for _, a := range own {
-			if kinds[a.Name] == disruptAction {
-				return fmt.Errorf("action %s: only the first rule of a chain may have a disruptive action", a.Name)
+			if kinds[a.Name] == disruptAction || a.Name == "status" || a.Name == "skip" || a.Name == "skipafter" || a.Name == "phase" && r.Phase != first.Phase {
+				return fmt.Errorf("action %s: only the first rule of a chain says what becomes of the request, and when it runs", a.Name)
 			}
 		}
 		if r.ID != 0 {
@@ -193,6 +196,7 @@ func parseRange(s string) (idRange, error) {
 
 func (l *loader) removeByID(args []string) error {
 	var ranges []idRange
+	found := map[idRange]bool{}
 	for _, a := range args {
 		for _, s := range strings.FieldsFunc(a, func(c rune) bool { return c == ' ' || c == ',' }) {
 			x, err := parseRange(s)
@@ -206,8 +210,20 @@ func (l *loader) removeByID(args []string) error {
 		return fmt.Errorf("got no ids")
 	}
 	l.rules = slices.DeleteFunc(l.rules, func(r *rule) bool {
-		return r.marker == 0 && slices.ContainsFunc(ranges, func(x idRange) bool { return x.has(r.ID) })
+		if r.marker != 0 {
+			return false
+		}
+		i := slices.IndexFunc(ranges, func(x idRange) bool { return x.has(r.ID) })
+		if i >= 0 {
+			found[ranges[i]] = true
+		}
+		return i >= 0
 	})
+	for _, x := range ranges {
+		if x.first == x.last && !found[x] {
+			return fmt.Errorf("got rule %d, which is not there, or not yet", x.first)
+		}
+	}
 	return nil
 }
 
@@ -215,7 +231,11 @@ func (l *loader) remove(args []string, is func(*rule, string) bool) error {
 	if len(args) != 1 {
 		return fmt.Errorf("got %d arguments, want one", len(args))
 	}
+	before := len(l.rules)
 	l.rules = slices.DeleteFunc(l.rules, func(r *rule) bool { return r.marker == 0 && is(r, args[0]) })
+	if len(l.rules) == before {
+		return fmt.Errorf("got %q, which no rule before has", args[0])
+	}
 	return nil
 }
 
@@ -227,13 +247,14 @@ func byID(r *rule, arg string) (bool, error) {
 func byTag(r *rule, arg string) (bool, error) { return slices.Contains(r.Tags, arg), nil }
 func byMsg(r *rule, arg string) (bool, error) { return arg != "" && r.Message == arg, nil }
 
-// update changes the rules that all arguments but the last name.
-func (l *loader) update(args []string, is func(*rule, string) (bool, error), change func(*rule, string) error) error {
+// update changes the rules that all arguments but the last name. change says
+// whether there was something to change.
+func (l *loader) update(args []string, is func(*rule, string) (bool, error), change func(*rule, string) (bool, error)) error {
 	if len(args) < 2 {
 		return fmt.Errorf("got %d arguments, want which rules and what to change", len(args))
 	}
 	for _, which := range args[:len(args)-1] {
-		found := false
+		found, changed := false, false
 		for _, r := range l.rules {
 			if r.marker != 0 {
 				continue
@@ -246,50 +267,58 @@ func (l *loader) update(args []string, is func(*rule, string) (bool, error), cha
 				continue
 			}
 			found = true
-			if err := change(r, args[len(args)-1]); err != nil {
+			did, err := change(r, args[len(args)-1])
+			if err != nil {
 				return fmt.Errorf("rule %d: %w", r.ID, err)
 			}
+			changed = changed || did
 		}
-		if _, err := strconv.Atoi(which); err == nil && !found {
-			return fmt.Errorf("got rule %s, which is not there yet", which)
+		switch {
+		case !found:
+			return fmt.Errorf("got %s, which no rule before has", which)
+		case !changed:
+			return fmt.Errorf("got %q, and %s reads no such variable", args[len(args)-1], which)
 		}
 	}
 	return nil
 }
 
-func (l *loader) updateTargets(r *rule, arg string) error {
+func (l *loader) updateTargets(r *rule, arg string) (changed bool, err error) {
 	ts, err := seclang.Targets(arg)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if r.op == nil {
-		return fmt.Errorf("the rule has no variables")
+		return false, fmt.Errorf("the rule has no variables")
 	}
-	return l.addTargets(r, ts)
+	for _, t := range ts {
+		changed = changed || !t.Except || slices.ContainsFunc(r.targets, func(have target) bool { return have.v == varIDs[t.Name] })
+	}
+	return changed, l.addTargets(r, ts)
 }
 
-func (l *loader) updateActions(r *rule, arg string) error {
+func (l *loader) updateActions(r *rule, arg string) (changed bool, err error) {
 	as, err := seclang.Actions(arg)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if as, err = single(as); err != nil {
-		return err
+		return false, err
 	}
 	for _, a := range as {
 		switch {
 		case a.Name == "id" || a.Name == "phase" || a.Name == "chain":
-			return fmt.Errorf("action %s cannot be changed", a.Name)
+			return false, fmt.Errorf("action %s cannot be changed", a.Name)
 		case kinds[a.Name] == metaAction:
 			err = l.meta(r, a)
 		default:
 			err = l.act(r, a)
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // lines reads a list from a file beside the rules: one entry per line, # comments.

@@ -1,9 +1,13 @@
 package waf
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
+	"regexp/syntax"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/ringwall/ringwall/waf/internal/seclang"
@@ -28,8 +32,18 @@ func (l *loader) operator(o seclang.Operator) (operator, error) {
 func (l *loader) newOperator(name, arg string) (operator, error) {
 	switch name {
 	case "rx":
-		return newRx(arg)
+		if macroIn(arg) {
+			return nil, fmt.Errorf("got %q, want no %%{variable}: expressions are compiled when the rules are loaded", arg)
+		}
+		op, err := newRx(arg)
+		if err != nil {
+			return nil, exprError(err, "(?sm)")
+		}
+		return op, nil
 	case "pm":
+		if hexInWords().MatchString(arg) {
+			return nil, fmt.Errorf("got %q, want words as they are: bytes in hexadecimal digits are for @rx, such as \\x41", arg)
+		}
 		return newPm(strings.Split(arg, " ")), nil
 	case "pmFromFile", "pmf":
 		words, err := l.lines(arg)
@@ -81,6 +95,23 @@ func (l *loader) newOperator(name, arg string) (operator, error) {
 		return nil, fmt.Errorf("it is not supported: the engine asks nobody else about a request")
 	}
 	return nil, fmt.Errorf("it is not known or not supported")
+}
+
+// macroIn says whether a text has %{VARIABLE} in it.
+func macroIn(s string) bool { return macroText().MatchString(s) }
+
+var (
+	macroText  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`%\{[A-Za-z_]+(\.[^}]*)?\}`) })
+	hexInWords = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\|[0-9A-Fa-f]{2}(\s+[0-9A-Fa-f]{2})*\|`) })
+)
+
+// exprError is an error about an expression as it was written, without what we
+// put before it.
+func exprError(err error, prefix string) error {
+	if e, ok := errors.AsType[*syntax.Error](err); ok {
+		return &syntax.Error{Code: e.Code, Expr: strings.TrimPrefix(e.Expr, prefix)}
+	}
+	return err
 }
 
 func (l *loader) dataset(name string) ([]string, error) {

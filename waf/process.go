@@ -22,14 +22,14 @@ var errOrder = errors.New("running the rules on a body: the phase before has not
 
 // WriteRequestBody adds to the request's body. n is how much of b the rules will
 // judge: all of it, or nothing when they do not want bodies, or what is within
-// the limit where the rules say ProcessPartial.
+// the limit where the rules say ProcessPartial or only detect.
 func (tx *Transaction) WriteRequestBody(b []byte) (it *Interruption, n int, err error) {
 	if tx.mode == modeOff || !tx.reqAccess || tx.interruption != nil {
 		return tx.interruption, 0, nil
 	}
 	s := &tx.e.settings
 	room := tx.reqLimit - int64(len(tx.body))
-	if room <= 0 && s.reqPartial {
+	if room <= 0 && (s.reqPartial || tx.mode == modeDetect) {
 		return nil, 0, nil
 	}
 	if int64(len(b)) < room {
@@ -38,9 +38,12 @@ func (tx *Transaction) WriteRequestBody(b []byte) (it *Interruption, n int, err 
 	}
 	tx.singles[vInboundDataError] = "1"
 	if !s.reqPartial {
-		tx.interruption = &Interruption{Action: "deny", Status: http.StatusRequestEntityTooLarge, Data: "SecRequestBodyLimit"}
-		return tx.interruption, 0, nil
+		tx.refuseBody("SecRequestBodyLimit")
+		if tx.interruption != nil {
+			return tx.interruption, 0, nil
+		}
 	}
+	room = max(room, 0)
 	tx.body = append(tx.body, b[:room]...)
 	it, err = tx.ProcessRequestBody()
 	return it, int(room), err
@@ -88,7 +91,7 @@ func (tx *Transaction) WriteResponseBody(b []byte) (it *Interruption, n int, err
 	}
 	s := &tx.e.settings
 	room := tx.respLimit - int64(len(tx.resp))
-	if room <= 0 && s.respPart {
+	if room <= 0 && (s.respPart || tx.mode == modeDetect) {
 		return nil, 0, nil
 	}
 	if int64(len(b)) < room {
@@ -97,9 +100,12 @@ func (tx *Transaction) WriteResponseBody(b []byte) (it *Interruption, n int, err
 	}
 	tx.singles[vOutboundDataError] = "1"
 	if !s.respPart {
-		tx.interruption = &Interruption{Action: "deny", Status: http.StatusInternalServerError, Data: "SecResponseBodyLimit"}
-		return tx.interruption, 0, nil
+		tx.interrupt(Interruption{Action: "deny", Status: http.StatusInternalServerError, Data: "SecResponseBodyLimit"})
+		if tx.interruption != nil {
+			return tx.interruption, 0, nil
+		}
 	}
+	room = max(room, 0)
 	tx.resp = append(tx.resp, b[:room]...)
 	it, err = tx.ProcessResponseBody()
 	return it, int(room), err

@@ -29,7 +29,7 @@ type rule struct {
 	disruptAs  string // the action's name
 	flow       []flow
 	status     int
-	redirect   string
+	redirect   macro
 
 	msg, logdata macro
 	capture      bool
@@ -96,12 +96,24 @@ type flow struct {
 // keyOf compiles the key of a target or an exception. Keys are compared without
 // regard to case, in both forms.
 func (l *loader) keyOf(key string, isRegexp bool) (string, *regexp.Regexp, error) {
+	if macroIn(key) {
+		return "", nil, fmt.Errorf("got key %q, want one that is the same for all requests", key)
+	}
 	if !isRegexp {
+		if i := joined().FindStringIndex(key); i != nil {
+			return "", nil, fmt.Errorf("got key %q, want | between two variables", key)
+		}
 		return strings.ToLower(key), nil, nil
 	}
 	rx, err := l.regexp("(?i)" + key)
-	return "", rx, err
+	if err != nil {
+		return "", nil, exprError(err, "(?i)")
+	}
+	return "", rx, nil
 }
+
+// joined is a comma between two variables, which ModSecurity takes for |.
+var joined = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`,\s*([!&]|[A-Z_]{2,}:)`) })
 
 // plainPrefix is an expression that only says how a key begins.
 var plainPrefix = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\^[0-9A-Za-z_-]+$`) })
@@ -133,6 +145,9 @@ func (l *loader) addTargets(r *rule, ts []seclang.Target) error {
 		v, ok := varIDs[t.Name]
 		if !ok {
 			return fmt.Errorf("got variable %s, which is not known", t.Name)
+		}
+		if why := unfilled[v]; why != "" {
+			return fmt.Errorf("variable %s is not supported: %s", t.Name, why)
 		}
 		if t.Key != "" && !vars[v].sel {
 			return fmt.Errorf("variable %s has one value: it takes no key, got %q", t.Name, t.Key)

@@ -107,6 +107,10 @@ func TestRules(t *testing.T) {
 		{"forms", "SecRequestBodyAccess On\n" + `SecRule ARGS_POST:a "@streq b c" "id:1"` + "\n" + `SecRule REQUEST_BODY "@contains a=" "id:2"`, "POST /\n" + form + "a=b+c", 200, []int{1, 2}},
 		{"JSON", "SecRequestBodyAccess On\n" + `SecAction "id:9,phase:1,nolog,ctl:requestBodyProcessor=JSON"` + "\n" + `SecRule ARGS:json.a.1.b "@eq 7" "id:1"`, "POST /\n\n" + `{"a":[1,{"b":7}]}`, 200, []int{1}},
 		{"XML", "SecRequestBodyAccess On\n" + `SecAction "id:9,phase:1,nolog,ctl:requestBodyProcessor=XML"` + "\n" + `SecRule XML:/* "@streq t" "id:1"` + "\n" + `SecRule XML://@* "@streq v" "id:2"`, "POST /\n\n" + `<a b="v">t</a>`, 200, []int{1, 2}},
+		{"files by their fields", "SecRequestBodyAccess On\n" + `SecRule FILES_SIZES:f "@ge 5" "id:1"` + "\n" + `SecRule FILES:g "@streq a.txt" "id:2"` + "\n" + `SecRule &FILES_SIZES "@eq 2" "id:3"`,
+			"POST /\nContent-Type: multipart/form-data; boundary=xx\n\n--xx\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\r\n\r\nlarge\r\n--xx\r\nContent-Disposition: form-data; name=\"g\"; filename=\"a.txt\"\r\n\r\ns\r\n--xx--\r\n", 200, []int{1, 2, 3}},
+		{"only computed when asked for", `SecRule REMOTE_HOST "@streq 192.0.2.7" "id:1"` + "\n" + `SecRule URLENCODED_ERROR "@eq 1" "id:2"` + "\n" + `SecRule FULL_REQUEST_LENGTH "@eq 21" "id:3"`, "GET /?a=%4", 200, []int{1, 2, 3}},
+		{"an operator after spaces", `SecRule ARGS " ! @streq a" "id:1"`, "GET /?x=b", 200, []int{1}},
 		{"uploads", "SecRequestBodyAccess On\n" + `SecRule FILES "@endsWith .php" "id:1"` + "\n" + `SecRule FILES_NAMES "@streq f" "id:2"` + "\n" + `SecRule FILES_SIZES "@eq 3" "id:3"` + "\n" + `SecRule ARGS:q "@streq v" "id:4"`,
 			"POST /\nContent-Type: multipart/form-data; boundary=b\n\n--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.php\"\r\n\r\nPHP\r\n--b\r\nContent-Disposition: form-data; name=\"q\"\r\n\r\nv\r\n--b--\r\n", 200, []int{1, 2, 3, 4}},
 		{"broken JSON", "SecRequestBodyAccess On\n" + `SecAction "id:9,phase:1,nolog,ctl:requestBodyProcessor=JSON"` + "\n" + `SecRule REQBODY_ERROR "!@eq 0" "id:1,deny,status:400"`, "POST /\n\n" + `{"a":`, 400, []int{1}},
@@ -184,24 +188,26 @@ func TestLimits(t *testing.T) {
 		opts           []Option
 		want           int
 	}{
-		"body":            {access + "SecRequestBodyLimit 10", "POST /\n" + form + "a=1234567890", nil, 413},
-		"body, in part":   {access + "SecRequestBodyLimit 10\nSecRequestBodyLimitAction ProcessPartial\n" + `SecRule ARGS:a "@streq 12345678" "id:1,deny"`, "POST /\n" + form + "a=1234567890", nil, 403},
-		"no files":        {access + "SecRequestBodyNoFilesLimit 10", "POST /\n" + form + "a=1234567890", nil, 413},
-		"work":            {`SecRule ARGS "@rx x" "id:1,t:urlDecodeUni,t:lowercase"`, "GET /?a=" + strings.Repeat("b", 1000), []Option{Budget(900)}, 413},
-		"work, enough":    {`SecRule ARGS "@rx x" "id:1,t:urlDecodeUni,t:lowercase"`, "GET /?a=" + strings.Repeat("b", 1000), []Option{Budget(9000)}, 200},
-		"arguments":       {"SecArgumentsLimit 3\n" + `SecRule ARGUMENTS_LIMIT_REACHED "@eq 1" "id:1,deny"`, "GET /?a=1&a=2&a=3&a=4", nil, 403},
-		"files":           {access + "SecUploadFileLimit 1", "POST /\nContent-Type: multipart/form-data; boundary=b\n\n" + strings.Repeat("--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n\r\nx\r\n", 2) + "--b--\r\n", nil, 413},
-		"values of TX":    {`SecRule ARGS_NAMES "@rx ^(.*)$" "id:1,capture,nolog,setvar:tx.x_%{tx.1}=1"` + "\nSecArgumentsLimit 10000", "GET /?" + manyNames(maxDynamic+1), nil, 413},
-		"depth of JSON":   {access + "SecRequestBodyJsonDepthLimit 3\n" + `SecAction "id:9,phase:1,nolog,ctl:requestBodyProcessor=JSON"` + "\n" + `SecRule REQBODY_ERROR "@eq 1" "id:1,deny,status:400"`, "POST /\n\n[[[[1]]]]", nil, 400},
-		"the answer":      {"SecResponseBodyAccess On\nSecResponseBodyMimeType text/plain\nSecResponseBodyLimit 5\nSecResponseBodyLimitAction Reject", "GET /", nil, 500},
-		"detection: work": {"SecRuleEngine DetectionOnly\n" + `SecRule ARGS "@rx x" "id:1"`, "GET /?a=" + strings.Repeat("b", 1000), []Option{Budget(900)}, 200},
+		"body":                  {access + "SecRequestBodyLimit 10", "POST /\n" + form + "a=1234567890", nil, 413},
+		"body, in part":         {access + "SecRequestBodyLimit 10\nSecRequestBodyLimitAction ProcessPartial\n" + `SecRule ARGS:a "@streq 12345678" "id:1,deny"`, "POST /\n" + form + "a=1234567890", nil, 403},
+		"no files":              {access + "SecRequestBodyNoFilesLimit 10", "POST /\n" + form + "a=1234567890", nil, 413},
+		"work":                  {`SecRule ARGS "@rx x" "id:1,t:urlDecodeUni,t:lowercase"`, "GET /?a=" + strings.Repeat("b", 1000), []Option{Budget(900)}, 413},
+		"work, enough":          {`SecRule ARGS "@rx x" "id:1,t:urlDecodeUni,t:lowercase"`, "GET /?a=" + strings.Repeat("b", 1000), []Option{Budget(9000)}, 200},
+		"arguments":             {"SecArgumentsLimit 3\n" + `SecRule ARGUMENTS_LIMIT_REACHED "@eq 1" "id:1,deny"`, "GET /?a=1&a=2&a=3&a=4", nil, 403},
+		"files":                 {access + "SecUploadFileLimit 1", "POST /\nContent-Type: multipart/form-data; boundary=b\n\n" + strings.Repeat("--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n\r\nx\r\n", 2) + "--b--\r\n", nil, 413},
+		"values of TX":          {`SecRule ARGS_NAMES "@rx ^(.*)$" "id:1,capture,nolog,setvar:tx.x_%{tx.1}=1"` + "\nSecArgumentsLimit 10000", "GET /?" + manyNames(maxDynamic+1), nil, 413},
+		"depth of JSON":         {access + "SecRequestBodyJsonDepthLimit 3\n" + `SecAction "id:9,phase:1,nolog,ctl:requestBodyProcessor=JSON"` + "\n" + `SecRule REQBODY_ERROR "@eq 1" "id:1,deny,status:400"`, "POST /\n\n[[[[1]]]]", nil, 400},
+		"the answer":            {"SecResponseBodyAccess On\nSecResponseBodyMimeType text/plain\nSecResponseBodyLimit 5\nSecResponseBodyLimitAction Reject", "GET /", nil, 500},
+		"detection: work":       {"SecRuleEngine DetectionOnly\n" + `SecRule ARGS "@rx x" "id:1"`, "GET /?a=" + strings.Repeat("b", 1000), []Option{Budget(900)}, 200},
+		"detection: body":       {"SecRuleEngine DetectionOnly\n" + access + "SecRequestBodyLimit 10", "POST /\n" + form + "a=1234567890", nil, 200},
+		"detection: the answer": {"SecRuleEngine DetectionOnly\nSecResponseBodyAccess On\nSecResponseBodyMimeType text/plain\nSecResponseBodyLimit 5\nSecResponseBodyLimitAction Reject", "GET /", nil, 200},
 	} {
 		e := compile(t, c.rules, c.opts...)
 		status, ids, tx := ask(t, e, c.request)
 		if status != c.want {
 			t.Errorf("%s: got %d, rules %v, want %d", name, status, ids, c.want)
 		}
-		if name == "detection: work" && tx.WouldInterrupt() == nil {
+		if strings.HasPrefix(name, "detection") && tx.WouldInterrupt() == nil {
 			t.Errorf("%s: nothing says that the limit was passed", name)
 		}
 		_ = tx.Close()
@@ -214,6 +220,23 @@ func manyNames(n int) string {
 		fmt.Fprintf(&b, "n%d=&", i)
 	}
 	return b.String()
+}
+
+// A redirection can say what was asked for, and an error about an expression
+// quotes it as it was written.
+func TestWords(t *testing.T) {
+	_, _, tx := ask(t, compile(t, `SecRule ARGS:a "@rx b" "id:1,redirect:https://a.example/?from=%{REQUEST_FILENAME}"`), "GET /old?a=b")
+	if it := tx.Interruption(); it == nil || it.Action != "redirect" || it.Data != "https://a.example/?from=/old" {
+		t.Errorf("got %+v, want a redirection with the path", it)
+	}
+	for rule, want := range map[string]string{
+		`SecRule ARGS "@rx a(" "id:1"`:     "inline:1: SecRule: operator @rx: error parsing regexp: missing closing ): `a(`",
+		`SecRule ARGS:/b(/ "@rx a" "id:1"`: "inline:1: SecRule: variable ARGS: error parsing regexp: missing closing ): `b(`",
+	} {
+		if _, err := Compile(nil, Directives(rule)); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: got error %v, want %s", rule, err, want)
+		}
+	}
 }
 
 // What is not understood is an error with its place.

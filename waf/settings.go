@@ -97,7 +97,14 @@ var elsewhere = map[string]bool{
 	"secuploaddir": true, "secuploadfilemode": true, "secrequestbodyinmemorylimit": true,
 	"secpcrematchlimit": true, "secpcrematchlimitrecursion": true, "secrxprefilter": true,
 	"secwebappid": true, "secserversignature": true, "secsensorid": true, "secstatusengine": true,
-	"secunicodemapfile": true,
+}
+
+// never are settings of things that the engine does not do: they may say so.
+var never = map[string]string{
+	"secconnengine": "keeps no count of connections", "sechashengine": "signs no links", "seccontentinjection": "adds nothing to answers",
+	"secdisablebackendcompression": "changes no request", "secstreaminbodyinspection": "changes no request", "secstreamoutbodyinspection": "changes no answer",
+	"secxmlexternalentity": "reads no file that a body names", "secparsexmlintoargs": "has the values of XML in XML:/* and XML://@*",
+	"secuploadkeepfiles": "keeps no files", "sectmpsaveuploadedfiles": "keeps no files", "secinterceptonerror": "has no rule that fails",
 }
 
 // set applies one setting.
@@ -110,6 +117,13 @@ func (s *settings) set(name string, args []string) error {
 		return fmt.Errorf("it needs an argument")
 	}
 	arg := args[0]
+	if name == "secunicodemapfile" {
+		// The table of ModSecurity's file is built in, for the code page that all use.
+		if len(args) > 2 || len(args) == 2 && args[1] != "20127" {
+			return fmt.Errorf("got %q, want code page 20127", args[1:])
+		}
+		return nil
+	}
 	if name != "secresponsebodymimetype" && name != "seccomponentsignature" && !elsewhere[name] && len(args) > 1 {
 		return fmt.Errorf("got %d arguments, want one", len(args))
 	}
@@ -147,10 +161,6 @@ func (s *settings) set(name string, args []string) error {
 		s.components = append(s.components, strings.Join(args, " "))
 	case "secdefaultaction":
 		err = s.defaultAction(arg)
-	case "secuploadkeepfiles":
-		if on, err2 := onOff(arg); err2 != nil || on {
-			err = fmt.Errorf("got %q, want Off: the engine keeps no files", arg)
-		}
 	case "secargumentseparator":
 		if arg != "&" {
 			err = fmt.Errorf("got %q, want &", arg)
@@ -160,7 +170,11 @@ func (s *settings) set(name string, args []string) error {
 			err = fmt.Errorf("got %q, want 0", arg)
 		}
 	default:
-		if !elsewhere[name] {
+		if what := never[name]; what != "" {
+			if on, err2 := onOff(arg); err2 != nil || on {
+				err = fmt.Errorf("got %q, want Off: the engine %s", arg, what)
+			}
+		} else if !elsewhere[name] {
 			err = fmt.Errorf("this directive is not known or not supported")
 		}
 	}

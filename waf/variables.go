@@ -22,7 +22,6 @@ const (
 
 	vAuthType
 	vFilesCombinedSize
-	vFullRequestLength
 	vHighestSeverity
 	vInboundDataError
 	vMultipartBoundaryQuoted
@@ -44,7 +43,6 @@ const (
 	vPathInfo
 	vQueryString
 	vRemoteAddr
-	vRemoteHost
 	vRemotePort
 	vReqbodyError
 	vReqbodyErrorMsg
@@ -76,7 +74,6 @@ const (
 	vStatusLine
 	vUniqueID
 	vURIParseError
-	vUrlencodedError
 	vUserID
 	vSessionID
 	vArgumentsLimitReached
@@ -85,6 +82,9 @@ const (
 	vArgsCombinedSize = iota - 1
 	vDuration
 	vFullRequest
+	vFullRequestLength
+	vRemoteHost
+	vUrlencodedError
 	vTime
 	vTimeDay
 	vTimeEpoch
@@ -161,7 +161,7 @@ var vars = [numVars]varInfo{
 	vUnknown:                       {name: "UNKNOWN"},
 	vAuthType:                      {name: "AUTH_TYPE", fixed: true},
 	vFilesCombinedSize:             {name: "FILES_COMBINED_SIZE", fixed: true},
-	vFullRequestLength:             {name: "FULL_REQUEST_LENGTH", fixed: true},
+	vFullRequestLength:             {name: "FULL_REQUEST_LENGTH", kind: kindLazy},
 	vHighestSeverity:               {name: "HIGHEST_SEVERITY"},
 	vInboundDataError:              {name: "INBOUND_DATA_ERROR", fixed: true},
 	vMultipartBoundaryQuoted:       {name: "MULTIPART_BOUNDARY_QUOTED", fixed: true},
@@ -183,7 +183,7 @@ var vars = [numVars]varInfo{
 	vPathInfo:                      {name: "PATH_INFO", fixed: true},
 	vQueryString:                   {name: "QUERY_STRING", fixed: true},
 	vRemoteAddr:                    {name: "REMOTE_ADDR", fixed: true},
-	vRemoteHost:                    {name: "REMOTE_HOST", fixed: true},
+	vRemoteHost:                    {name: "REMOTE_HOST", kind: kindLazy},
 	vRemotePort:                    {name: "REMOTE_PORT", fixed: true},
 	vReqbodyError:                  {name: "REQBODY_ERROR", fixed: true},
 	vReqbodyErrorMsg:               {name: "REQBODY_ERROR_MSG", fixed: true},
@@ -215,7 +215,7 @@ var vars = [numVars]varInfo{
 	vStatusLine:                    {name: "STATUS_LINE", fixed: true},
 	vUniqueID:                      {name: "UNIQUE_ID", fixed: true},
 	vURIParseError:                 {name: "URI_PARSE_ERROR", fixed: true},
-	vUrlencodedError:               {name: "URLENCODED_ERROR", fixed: true},
+	vUrlencodedError:               {name: "URLENCODED_ERROR", kind: kindLazy},
 	vUserID:                        {name: "USERID"},
 	vSessionID:                     {name: "SESSIONID"},
 	vArgumentsLimitReached:         {name: "ARGUMENTS_LIMIT_REACHED", fixed: true},
@@ -290,6 +290,33 @@ var varIDs = func() map[string]varID {
 	return m
 }()
 
+// unfilled are variables that other engines have and that would be empty here,
+// and why. A rule that reads one is an error.
+var unfilled = map[varID]string{
+	vFilesTmpContent: "the content of files is not kept",
+	vFilesTmpNames:   "files are not written to a disk",
+	vGeo:             "the engine asks nobody else about a request",
+	vJSON:            "values of JSON are in ARGS_POST, by names such as json.a.0.b",
+	vPathInfo:        "which part of a path is a script only the application knows",
+	vResponseXML:     "answers that are XML are not taken apart; RESPONSE_BODY has their text",
+	vSessionID:       "initcol:session=... says which session it is, without a name for it",
+	vUserID:          "initcol:user=... says which user it is, without a name for it",
+
+	vMultipartBoundaryQuoted:       multipartFlag,
+	vMultipartBoundaryWhitespace:   multipartFlag,
+	vMultipartCrlfLfLines:          multipartFlag,
+	vMultipartDataAfter:            multipartFlag,
+	vMultipartDataBefore:           multipartFlag,
+	vMultipartHeaderFolding:        multipartFlag,
+	vMultipartInvalidHeaderFolding: multipartFlag,
+	vMultipartInvalidPart:          multipartFlag,
+	vMultipartLfLine:               multipartFlag,
+	vMultipartMissingSemicolon:     multipartFlag,
+	vMultipartUnmatchedBoundary:    multipartFlag,
+}
+
+const multipartFlag = "MULTIPART_STRICT_ERROR and REQBODY_ERROR say that a multipart body is malformed"
+
 // stored is where a list's values are: XML is another name of REQUEST_XML.
 func stored(v varID) varID {
 	if v == vXML {
@@ -304,7 +331,7 @@ var argLists = [...]varID{vArgsGet, vArgsPost, vArgsPath}
 // defaults of the singles that rules compare with numbers.
 var singleDefaults = func() (d [numSingles]string) {
 	for _, v := range []varID{
-		vFilesCombinedSize, vUrlencodedError, vURIParseError, vArgumentsLimitReached, vFullRequestLength,
+		vFilesCombinedSize, vURIParseError, vArgumentsLimitReached,
 		vMultipartDataAfter, vMultipartDuplicatePartHeader, vMultipartInvalidQuoting, vOutboundDataError,
 		vReqbodyError, vReqbodyProcessorError, vRequestBodyLength,
 	} {

@@ -1,6 +1,10 @@
 package body
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/ringwall/ringwall/waf/internal/transform"
+)
 
 // URLEncoded calls field for each name and value of a form or a query, in
 // order. Names and values are parts of b, or decoded into buf. At most limit
@@ -27,18 +31,7 @@ func URLEncoded(b []byte, separator byte, limit int, buf *Buffer, field func(nam
 	return false
 }
 
-var digit = func() (t [256]int8) {
-	for i := range t {
-		t[i] = -1
-	}
-	for i := range 10 {
-		t['0'+i] = int8(i)
-	}
-	for i := range 6 {
-		t['a'+i], t['A'+i] = int8(10+i), int8(10+i)
-	}
-	return t
-}()
+var digit = transform.HexDigit
 
 // unescape decodes + and %XX; what is no escape stays as it is.
 func unescape(s []byte, buf *Buffer) []byte {

@@ -156,8 +156,12 @@ func slash(s string) int {
 // expression.
 func operator(s string) (Operator, error) {
 	var o Operator
+	s = strings.TrimLeft(s, " \t")
 	if rest, ok := strings.CutPrefix(s, "!"); ok {
 		o.Not, s = true, rest
+		if spaced := strings.TrimLeft(s, " \t"); strings.HasPrefix(spaced, "@") {
+			s = spaced
+		}
 	}
 	if o.Not && s == "" || !strings.HasPrefix(s, "@") {
 		o.Name, o.Arg = "rx", strings.TrimSpace(s)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/net/html"
 )
 
-// digit is the value of a hexadecimal digit, or negative.
-var digit = func() (t [256]int8) {
+// HexDigit is the value of a hexadecimal digit, or negative.
+var HexDigit = func() (t [256]int8) {
 	for i := range t {
 		t[i] = -1
 	}
@@ -22,11 +22,11 @@ var digit = func() (t [256]int8) {
 	return t
 }()
 
-func isHex(c byte) bool   { return digit[c] >= 0 }
+func isHex(c byte) bool   { return HexDigit[c] >= 0 }
 func isOctal(c byte) bool { return '0' <= c && c <= '7' }
 
 // hexAt is the byte that the two digits at s[0] and s[1] stand for.
-func hexAt(s []byte) byte { return byte(digit[s[0]])<<4 | byte(digit[s[1]]) }
+func hexAt(s []byte) byte { return byte(HexDigit[s[0]])<<4 | byte(HexDigit[s[1]]) }
 
 // indexEscape is the place of the first % or +, or -1.
 func indexEscape(s []byte) int {
@@ -207,7 +207,7 @@ func braced(s []byte) (n int, code rune) {
 	}
 	n = 2
 	for n < 8 && n < len(s) && isHex(s[n]) {
-		code = code<<4 | rune(digit[s[n]])
+		code = code<<4 | rune(HexDigit[s[n]])
 		n++
 	}
 	if n == 2 || n == len(s) || s[n] != '}' {
@@ -274,7 +274,7 @@ func cssDecode(dst, src []byte) ([]byte, bool) {
 		}
 		n, code := 0, rune(0)
 		for n < 6 && i+n < len(src) && isHex(src[i+n]) {
-			code = code<<4 | rune(digit[src[i+n]])
+			code = code<<4 | rune(HexDigit[src[i+n]])
 			n++
 		}
 		switch {
