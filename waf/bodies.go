@@ -47,6 +47,12 @@ func (tx *Transaction) parseRequestBody() {
 	}
 }
 
+// isOneText says whether the body will be read, and not as a form with files.
+func (tx *Transaction) isOneText() bool {
+	processor := tx.singles[vReqbodyProcessor]
+	return processor != "MULTIPART" && (processor != "" || tx.forceReqBody)
+}
+
 // refuseBody ends the transaction because a limit that SecLang sets is passed.
 func (tx *Transaction) refuseBody(limit string) {
 	tx.interrupt(Interruption{Action: "deny", Status: http.StatusRequestEntityTooLarge, Data: limit})

@@ -1,12 +1,14 @@
 package waf
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // Wrap has the rules judge what a handler is asked and what it answers. A request
@@ -120,7 +122,12 @@ func reply(w http.ResponseWriter, it *Interruption) {
 	case "drop":
 		panic(http.ErrAbortHandler)
 	case "redirect":
-		h.Set("Location", it.Data)
+		h.Set("Location", strings.Map(func(c rune) rune {
+			if c < ' ' || c == 0x7f {
+				return -1
+			}
+			return c
+		}, it.Data))
 	default:
 		if status == 0 {
 			status = http.StatusForbidden
@@ -139,6 +146,7 @@ type writer struct {
 	held   []byte // of the body, while the rules want to see it
 	holds  bool
 	ended  bool // the rules refused the answer; the rest of it is dropped
+	taken  bool // the handler has the connection
 }
 
 // errRefused is what a handler gets whose answer the rules refused.
@@ -215,6 +223,9 @@ func (w *writer) end(it *Interruption) {
 
 // finish runs phase 4 when the handler has written all it has to.
 func (w *writer) finish() {
+	if w.taken {
+		return
+	}
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
@@ -232,7 +243,8 @@ func (w *writer) finish() {
 	case err != nil:
 		w.end(&Interruption{Action: "deny", Status: http.StatusInternalServerError})
 	default:
-		if len(w.held) > 0 && w.Header().Get("Content-Length") == "" {
+		// A length would take the place of what a trailer needs.
+		if h := w.Header(); len(w.held) > 0 && h.Get("Content-Length") == "" && h.Get("Trailer") == "" {
 			w.Header().Set("Content-Length", strconv.Itoa(len(w.held)))
 		}
 		_ = w.release() // the client is gone
@@ -247,6 +259,25 @@ func (w *writer) Flush() {
 	if f, ok := w.ResponseWriter.(http.Flusher); ok && !w.holds && !w.ended {
 		f.Flush()
 	}
+}
+
+// ReadFrom lets the server copy from a file what no rule wants to see.
+func (w *writer) ReadFrom(r io.Reader) (int64, error) {
+	if w.status == 0 && w.Header().Get("Content-Type") != "" {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.status == 0 || w.holds || w.ended {
+		return io.Copy(struct{ io.Writer }{w}, r)
+	}
+	return io.Copy(w.ResponseWriter, r)
+}
+
+// Hijack gives the handler the connection, as for a WebSocket. What it says on it
+// the rules do not see.
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	w.taken = w.taken || err == nil
+	return c, rw, err
 }
 
 // Unwrap lets http.ResponseController reach the connection.

@@ -28,6 +28,10 @@ func (tx *Transaction) WriteRequestBody(b []byte) (it *Interruption, n int, err 
 		return tx.interruption, 0, nil
 	}
 	s := &tx.e.settings
+	if tx.mode == modeOn && tx.isOneText() && int64(len(tx.body)+len(b)) > s.reqNoFiles {
+		tx.refuseBody("SecRequestBodyNoFilesLimit") // before the rest is kept in memory
+		return tx.interruption, 0, nil
+	}
 	room := tx.reqLimit - int64(len(tx.body))
 	if room <= 0 && (s.reqPartial || tx.mode == modeDetect) {
 		return nil, 0, nil
