@@ -41,7 +41,7 @@ type RuleFile struct {
 type Exclusion struct {
 	Rule   int    `json:"rule"`             // rule id
 	Path   string `json:"path"`             // exact path, or a prefix that ends in *
-	Target string `json:"target,omitempty"` // a variable such as ARGS:content; empty: the rule as a whole
+	Target string `json:"target,omitempty"` // a variable such as ARGS:content, with * for the number of an item of a list; empty: the rule as a whole
 	Reason string `json:"reason"`
 }
 

@@ -30,7 +30,7 @@ var maskFields = []itemField[Mask]{
 var exclusionFields = []itemField[Exclusion]{
 	{name: "rule", doc: "The rule's number.", required: true, ptr: func(e *Exclusion) any { return &e.Rule }},
 	{name: "path", doc: "An exact path, or a prefix that ends in *.", required: true, ptr: func(e *Exclusion) any { return &e.Path }},
-	{name: "target", doc: "A variable such as ARGS:content; the whole rule when empty.", ptr: func(e *Exclusion) any { return &e.Target }},
+	{name: "target", doc: "A variable such as ARGS:content or, for all items of a list, ARGS:json.items.*.name; the whole rule when empty.", ptr: func(e *Exclusion) any { return &e.Target }},
 	{name: "reason", doc: "Why.", required: true, ptr: func(e *Exclusion) any { return &e.Reason }},
 }
 

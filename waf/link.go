@@ -1,6 +1,8 @@
 package waf
 
 import (
+	"slices"
+
 	"github.com/ringwall/ringwall/waf/internal/seclang"
 )
 
@@ -17,11 +19,15 @@ func (l *loader) finish() (*Engine, error) {
 			r.index = i
 			continue
 		}
+		r.Action = r.disruptAs
 		r.quiet = !r.Log && !r.Audit && r.disruptive != doDeny && r.disruptive != doDrop && r.disruptive != doRedirect
 		for c := r; c != nil; c = c.chain {
 			c.index = i
 			for j := range c.targets {
 				l.linkTarget(e, &c.targets[j])
+				if name := vars[c.targets[j].v].name; !slices.Contains(r.Variables, name) {
+					r.Variables = append(r.Variables, name)
+				}
 			}
 			for _, x := range c.effects {
 				switch k := x.(type) {

@@ -118,21 +118,23 @@ func (e *Engine) Rules() []*Rule {
 
 // A Rule is what is known of a rule from its text.
 type Rule struct {
-	ID       int
-	Phase    int
-	File     string
-	Line     int
-	Message  string // before its macros are expanded
-	Severity Severity
-	Tags     []string
-	Rev      string
-	Ver      string
-	Maturity int
-	Accuracy int
-	Operator string // as written: @rx ^a
-	Raw      string // the directive, and those chained to it
-	Log      bool
-	Audit    bool
+	ID        int
+	Phase     int
+	File      string
+	Line      int
+	Message   string // before its macros are expanded
+	Severity  Severity
+	Tags      []string
+	Rev       string
+	Ver       string
+	Maturity  int
+	Accuracy  int
+	Operator  string   // as written: @rx ^a
+	Variables []string // that it reads, and those chained to it: ARGS, REQUEST_HEADERS
+	Action    string   // its disruptive action, as the defaults have it where the rule says block; empty for none
+	Raw       string   // the directive, and those chained to it
+	Log       bool
+	Audit     bool
 }
 
 // A Severity is how bad a match is, as syslog counts.

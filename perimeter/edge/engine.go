@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -166,6 +167,11 @@ func build(p *plan.Plan, f profile, without []class) (*waf.Engine, error) {
 	if err := ownIDs(p, w); err != nil {
 		return nil, err
 	}
+	if len(without) == 0 {
+		if err := applies(p.Edge.WAF.Exclusions, w); err != nil {
+			return nil, err
+		}
+	}
 	return w, nil
 }
 
@@ -240,7 +246,8 @@ func detects(p *plan.Plan, f profile) bool {
 }
 
 var (
-	exclusionTarget = lazy.Regexp(`^[A-Z_]+(:[A-Za-z0-9_.\-\[\]]+)?$`)
+	exclusionTarget = lazy.Regexp(`^[A-Z_]+(:[A-Za-z0-9_.\-\[\]*]+)?$`)
+	exclusionItem   = lazy.Regexp(`(^|[.\[])\*([.\]]|$)`)
 	exclusionPath   = lazy.Regexp(`^/[A-Za-z0-9._~!$&()+,;=:@%/\-]*\*?$`)
 )
 
@@ -253,15 +260,62 @@ func exclusion(i int, x plan.Exclusion) (string, error) {
 	case x.Target != "" && !exclusionTarget().MatchString(x.Target):
 		return "", fmt.Errorf("%s: got target %q, want a variable such as ARGS:content", doing, x.Target)
 	}
+	target, ok := itemsOf(x.Target)
+	if !ok {
+		return "", fmt.Errorf("%s: got target %q, want * only for the number of an item, such as ARGS:json.items.*.name", doing, x.Target)
+	}
 	ctl := "ctl:ruleRemoveById=" + strconv.Itoa(x.Rule)
 	if x.Target != "" {
-		ctl = "ctl:ruleRemoveTargetById=" + strconv.Itoa(x.Rule) + ";" + x.Target
+		ctl = "ctl:ruleRemoveTargetById=" + strconv.Itoa(x.Rule) + ";" + target
 	}
 	rule, err := onPath(exclusionID+i, x.Path, ctl)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", doing, err)
 	}
 	return rule, nil
+}
+
+// itemsOf writes a target in which * stands for the number of any item of a list
+// as rules do; ok is false where it stands for something else.
+func itemsOf(target string) (rule string, ok bool) {
+	variable, key, _ := strings.Cut(target, ":")
+	if !strings.Contains(key, "*") {
+		return target, true
+	}
+	var b strings.Builder
+	for rest := key; rest != ""; {
+		at := exclusionItem().FindStringSubmatchIndex(rest)
+		if at == nil {
+			b.WriteString(regexp.QuoteMeta(rest))
+			break
+		}
+		b.WriteString(regexp.QuoteMeta(rest[:at[3]]) + `\d+`)
+		rest = rest[at[4]:]
+	}
+	if strings.Contains(b.String(), `\*`) {
+		return "", false
+	}
+	return variable + ":/^" + b.String() + "$/", true
+}
+
+// applies says what keeps an exclusion from having any effect: its rule is not
+// there, or does not read what it names.
+func applies(list []plan.Exclusion, w *waf.Engine) error {
+	rules := map[int]*waf.Rule{}
+	for _, r := range w.Rules() {
+		rules[r.ID] = r
+	}
+	for i, x := range list {
+		r := rules[x.Rule]
+		variable, _, _ := strings.Cut(x.Target, ":")
+		switch {
+		case r == nil:
+			return fmt.Errorf("reading WAF exclusion %d: got rule %d, which is not one of those that judge requests", i+1, x.Rule)
+		case variable != "" && !slices.Contains(r.Variables, variable):
+			return fmt.Errorf("reading WAF exclusion %d: got target %s, and rule %d reads %s", i+1, x.Target, x.Rule, strings.Join(r.Variables, ", "))
+		}
+	}
+	return nil
 }
 
 // onPath writes a rule that does something for requests to a path. The path is

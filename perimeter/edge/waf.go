@@ -182,7 +182,7 @@ func rule(m waf.MatchedRule, score int) proxy.Rule {
 		}
 		target := d.Variable
 		if d.Key != "" {
-			target += ":" + excerpt(d.Key, 64)
+			target += ":" + excerpt(d.Key, 256) // names of JSON are long, and an exclusion has to have the whole
 		}
 		switch {
 		case r.Target == "":

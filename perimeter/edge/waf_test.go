@@ -247,7 +247,34 @@ func TestUserExclusion(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", uri, w.Code, want)
 		}
 	}
-	for _, x := range []plan.Exclusion{{Rule: 100000, Path: "/"}, {Rule: 942100, Path: "x"}, {Rule: 942100, Path: "/a\" \n"}, {Rule: 942100, Path: "/", Target: "ARGS;x"}, {Rule: 942100, Path: "/*a"}} {
+	p = testPlan()
+	p.Edge.WAF.Exclusions = []plan.Exclusion{{Rule: 942100, Path: "/json", Target: "ARGS:json.items.*.name"}, {Rule: 942100, Path: "/form", Target: "ARGS:a[*][n]"}}
+	s = newSite(t, p)
+	for _, c := range []struct {
+		uri, kind, body string
+		want            int
+	}{
+		{"/json", jsonType, `{"items":[{"name":"x"},{"name":"1' OR '1'='1"}]}`, 200}, {"/json", jsonType, `{"items":[{"name":"x","more":"1' OR '1'='1"}]}`, 403}, {"/json", jsonType, `{"items":{"x":{"name":"1' OR '1'='1"}}}`, 403},
+		{"/json", jsonType, `{"items":[{"name":{"x":"1' OR '1'='1"}}]}`, 403}, {"/form", formURL, "a[3][n]=" + sqli, 200}, {"/form", formURL, "a[3][m]=" + sqli, 403}, {"/form", formURL, "a[x][n]=" + sqli, 403},
+	} {
+		if w := s.ask(visitor, "POST", c.uri, c.body, "Content-Type", c.kind); w.Code != c.want {
+			t.Errorf("%s %s: got %d, want %d: %+v", c.uri, c.body, w.Code, c.want, s.log[len(s.log)-1].Refusal)
+		}
+	}
+	for _, x := range []struct {
+		plan.Exclusion
+		want string
+	}{
+		{plan.Exclusion{Rule: 942999, Path: "/", Target: "ARGS:q"}, "reading WAF exclusion 1: got rule 942999, which is not one of those that judge requests"},
+		{plan.Exclusion{Rule: 942100, Path: "/", Target: "ARGS_POST:q"}, "reading WAF exclusion 1: got target ARGS_POST:q, and rule 942100 reads "},
+	} {
+		p = testPlan()
+		p.Edge.WAF.Exclusions = []plan.Exclusion{x.Exclusion}
+		if err := CheckRules(p); err == nil || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%+v: got error %v, want %s", x.Exclusion, err, x.want)
+		}
+	}
+	for _, x := range []plan.Exclusion{{Rule: 942100, Path: "/", Target: "ARGS:a*"}, {Rule: 942100, Path: "/", Target: "ARGS:json.*x"}, {Rule: 100000, Path: "/"}, {Rule: 942100, Path: "x"}, {Rule: 942100, Path: "/a\" \n"}, {Rule: 942100, Path: "/", Target: "ARGS;x"}, {Rule: 942100, Path: "/*a"}} {
 		if _, err := exclusion(0, x); err == nil {
 			t.Errorf("%+v: want an error", x)
 		}

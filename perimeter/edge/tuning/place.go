@@ -57,7 +57,7 @@ func (p place) move(r ftw.Request) (ftw.Request, bool) {
 	_, query, _ := strings.Cut(r.URI, "?")
 	query, _, _ = strings.Cut(query, "#")
 	r.Headers = slices.Clone(r.Headers)
-	variable, name, _ := strings.Cut(p.target, ":")
+	variable, name, _ := strings.Cut(strings.ReplaceAll(p.target, "*", "0"), ":")
 	args := values(query)
 	contentType, _ := r.Get("Content-Type")
 	form := strings.HasPrefix(strings.ToLower(contentType), "application/x-www-form-urlencoded")

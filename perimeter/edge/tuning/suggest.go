@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/internal/proxy"
 	"github.com/ringwall/ringwall/perimeter/edge"
 	"github.com/ringwall/ringwall/plan"
@@ -51,7 +52,7 @@ func Suggest(e *proxy.Event) ([]plan.Exclusion, error) {
 		targets := append([]string{r.Target}, r.Also...)
 		reason := "say here why this is good: " + r.Message
 		for _, t := range targets {
-			x := plan.Exclusion{Rule: r.ID, Path: at, Target: t, Reason: reason}
+			x := plan.Exclusion{Rule: r.ID, Path: at, Target: items(t), Reason: reason}
 			if t == "" || edge.Excludable(x) != nil { // its name cannot be written in a rule
 				x.Target = ""
 				out = slices.DeleteFunc(out, func(o plan.Exclusion) bool { return o.Rule == r.ID })
@@ -71,6 +72,28 @@ func Suggest(e *proxy.Event) ([]plan.Exclusion, error) {
 	}
 	return out, nil
 }
+
+// items names, for an item of a list, all items of it: a form's next request has
+// others. Names of JSON have numbers as parts of their own, those of forms in
+// brackets.
+func items(target string) string {
+	variable, key, _ := strings.Cut(target, ":")
+	if !strings.HasPrefix(variable, "ARGS") {
+		return target
+	}
+	if rest, ok := strings.CutPrefix(key, "json."); ok {
+		parts := strings.Split(rest, ".")
+		for i, p := range parts {
+			if p != "" && strings.Trim(p, "0123456789") == "" {
+				parts[i] = "*"
+			}
+		}
+		return variable + ":json." + strings.Join(parts, ".")
+	}
+	return bracketed().ReplaceAllString(target, "[*]")
+}
+
+var bracketed = lazy.Regexp(`\[[0-9]+\]`)
 
 // cleaned is a request's path as exclusions are compared with it.
 func cleaned(uri string) (string, error) {

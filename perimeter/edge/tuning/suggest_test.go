@@ -36,6 +36,10 @@ func TestSuggest(t *testing.T) {
 		{get("/a%3ab/?x=" + sqli + "&y=" + sqli), 2, get("/a:b?x=" + sqli)},
 		{get("/c?a%20b=" + sqli), 1, get("/d?a%20b=" + sqli)}, // no rule can name it: the whole rule is left out
 		{get("/e", "Cookie", "c="+sqli), 1, get("/e?c=" + sqli)},
+		// All items of a list are one exclusion.
+		{post("/f", "application/json", `{"items":[{"n":"1' OR '1'='1"},{"n":"2' OR '1'='1"}]}`), 1, post("/f", "application/json", `{"items":[{"m":"1' OR '1'='1"}]}`)},
+		{get("/g?a[0]=" + sqli + "&a[7]=" + sqli), 1, get("/g?b[0]=" + sqli)},
+		{get("/h?" + strings.Repeat("long", 30) + "=" + sqli), 1, get("/h?" + strings.Repeat("long", 29) + "=" + sqli)},
 	} {
 		p := testPlan(nil)
 		before := edge.NewJudge(p).Judge(&c.r, false)
