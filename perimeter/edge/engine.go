@@ -164,7 +164,7 @@ func build(p *plan.Plan, f profile, without []class) (*waf.Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the %s rule profile: %w", f, err)
 	}
-	if err := ownIDs(p, w); err != nil {
+	if err := checkOwn(p, w); err != nil {
 		return nil, err
 	}
 	if len(without) == 0 {

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	coreruleset "github.com/corazawaf/coraza-coreruleset/v4"
@@ -26,20 +29,59 @@ func CheckRules(p *plan.Plan) error {
 	return newEngines(p, nil).buildAll()
 }
 
-// ownIDs refuses ids in the user's rules that are kept for others, so that an
-// exclusion or a log line means one rule.
-func ownIDs(p *plan.Plan, w *waf.Engine) error {
+// checkOwn refuses what the user's rules may not do, or what would have no effect:
+// ids that are kept for others, so that an exclusion or a log line means one rule;
+// settings that are the configuration's; phases that the edge does not run.
+func checkOwn(p *plan.Plan, w *waf.Engine) error {
 	own := map[string]bool{}
-	for _, f := range p.Edge.WAF.Rules {
-		own[ruleName(p, f.File)] = true
-	}
 	var errs []error
+	wrong := func(file string, line int, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("reading rules: %s:%d: %s", file, line, fmt.Sprintf(format, args...)))
+	}
+	for _, f := range p.Edge.WAF.Rules {
+		name := ruleName(p, f.File)
+		own[name] = true
+		for line, directive := range settingsIn(f.Text) {
+			wrong(name, line, "%s is set by the configuration, under waf", directive)
+		}
+	}
 	for _, r := range w.Rules() {
-		if own[r.File] && (r.ID < 1 || r.ID > MaxOwnID) {
-			errs = append(errs, fmt.Errorf("reading rules: %s:%d: got id %d, want one from 1 to %d", r.File, r.Line, r.ID, MaxOwnID))
+		switch {
+		case !own[r.File]:
+		case r.ID < 1 || r.ID > MaxOwnID:
+			wrong(r.File, r.Line, "got id %d, want one from 1 to %d", r.ID, MaxOwnID)
+		case r.Phase > 2:
+			wrong(r.File, r.Line, "got phase %d, want 1 or 2: the edge's rules judge requests", r.Phase)
+		case r.Action == "redirect":
+			wrong(r.File, r.Line, "got action redirect, want deny: the edge lets pass or refuses")
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// edgeSettings are the directives that say how the edge's engines run.
+var edgeSettings = []string{"SecRuleEngine", "SecRequestBodyAccess", "SecRequestBodyLimit", "SecRequestBodyLimitAction", "SecRequestBodyNoFilesLimit", "SecRequestBodyJsonDepthLimit",
+	"SecArgumentsLimit", "SecUploadFileLimit", "SecResponseBodyAccess", "SecResponseBodyLimit", "SecResponseBodyLimitAction", "SecResponseBodyMimeType", "SecAuditEngine"}
+
+// settingsIn are those of edgeSettings that stand in a file of rules, by their lines. A
+// line that goes on from the one before begins no directive.
+func settingsIn(text string) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		n, more := 0, false
+		for line := range strings.Lines(text) {
+			n++
+			line = strings.TrimSpace(line)
+			if line == "" || line[0] == '#' {
+				continue
+			}
+			name := strings.Fields(line)[0]
+			i := slices.IndexFunc(edgeSettings, func(s string) bool { return strings.EqualFold(s, name) })
+			if i >= 0 && !more && !yield(n, edgeSettings[i]) {
+				return
+			}
+			more = strings.HasSuffix(line, `\`)
+		}
+	}
 }
 
 // ruleName is how messages call one of the user's files: as it lies beside the
