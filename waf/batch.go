@@ -231,6 +231,9 @@ func (r *rule) batches() bool {
 	if r.op == nil || !r.op.pure() || len(r.targets) == 0 {
 		return false
 	}
+	if r.not && r.capture {
+		return false // it keeps groups when it does not match
+	}
 	for _, t := range r.targets {
 		if !vars[t.v].fixed || t.count {
 			return false
