@@ -316,6 +316,9 @@ func (tx *Transaction) stepChanged(t *transform.Transform, s string) (string, bo
 	if transform.Same(out, src) {
 		return s, changed
 	}
+	if transform.Shares(out, src) {
+		return text(out), changed // a part of the value, which is not ours to write on
+	}
 	if cap(out) > cap(tx.bufs[0]) {
 		tx.bufs[0] = out[:0]
 	}

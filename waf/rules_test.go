@@ -2,6 +2,7 @@ package waf
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -221,6 +222,29 @@ func manyNames(n int) string {
 		fmt.Fprintf(&b, "n%d=&", i)
 	}
 	return b.String()
+}
+
+// A transformation that gives a part of a value leaves the value as it was, for the
+// rules that follow and for the application.
+func TestValuesStay(t *testing.T) {
+	e := compile(t, `SecRule ARGS|REQUEST_HEADERS:X-A "@rx ." "nolog,id:1,phase:1,t:trim,t:uppercase,t:hexEncode"
+SecRule ARGS|REQUEST_HEADERS:X-A "@rx ." "nolog,id:2,phase:1,t:trimLeft,t:base64Encode"
+SecRule ARGS|REQUEST_HEADERS:X-A "@rx ." "nolog,id:3,phase:1,multiMatch,t:trimRight,t:lowercase,t:hexEncode"
+SecRule ARGS:a|REQUEST_HEADERS:X-A "@rx ^ attack( attack)+ $" "id:4,phase:1,log"`)
+	for range 3 {
+		value := " " + strings.Repeat("attack ", 20000)
+		tx := e.NewTransaction()
+		tx.ProcessURI("/?a="+url.QueryEscape(value), "GET", "HTTP/1.1")
+		tx.AddRequestHeader("X-A", value)
+		tx.ProcessRequestHeaders()
+		if got := tx.MatchedRules(); len(got) != 1 || len(got[0].Matches) != 2 || value != " "+strings.Repeat("attack ", 20000) {
+			t.Errorf("got %d matches, want both values as they were", len(got))
+		}
+		_ = tx.Close()
+	}
+	if _, ids, _ := ask(t, e, "GET /?a=%20attack%20attack%20\nX-A: b"); !slices.Equal(ids, []int{4}) {
+		t.Errorf("got %v, want the rule on the value as it is", ids)
+	}
 }
 
 // A redirection can say what was asked for, and an error about an expression

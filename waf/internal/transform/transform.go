@@ -5,11 +5,12 @@ package transform
 import (
 	"math"
 	"strings"
+	"unsafe"
 )
 
 // A Func writes src transformed over dst, which it grows if need be, and gives
 // the result. dst and src do not overlap. Where nothing had to be done the
-// result is src itself, see Same.
+// result is src itself, see Same; it may be a part of src, see Shares.
 //
 // changed is what multiMatch goes by: whether the transformation counts as one
 // that gave another value. A few say so of an equal result (base64Decode,
@@ -43,6 +44,15 @@ func (t *Transform) Most(n int) int {
 // Same says whether out is src itself: the same memory, not just the same text.
 func Same(out, src []byte) bool {
 	return len(out) == len(src) && (len(src) == 0 || &out[0] == &src[0])
+}
+
+// Shares says whether out is, or could be made longer to be, memory of src.
+func Shares(out, src []byte) bool {
+	if cap(out) == 0 || cap(src) == 0 {
+		return false
+	}
+	at, from := uintptr(unsafe.Pointer(unsafe.SliceData(out))), uintptr(unsafe.Pointer(unsafe.SliceData(src)))
+	return at >= from && at < from+uintptr(cap(src))
 }
 
 var byName = map[string]*Transform{}
