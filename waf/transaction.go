@@ -112,6 +112,7 @@ func (e *Engine) NewTransactionWithID(id string) *Transaction {
 	tx.mode, tx.reqAccess, tx.respAccess = s.mode, s.reqAccess, s.respAccess
 	tx.reqLimit, tx.respLimit = s.reqLimit, s.respLimit
 	tx.highest = 255
+	tx.last = matched{v: vNothing}
 	return tx
 }
 

@@ -140,6 +140,7 @@ const (
 	vSession
 	vUser
 	vResource
+	vNothing // nothing has matched yet
 	numVars
 )
 
@@ -283,7 +284,7 @@ var vars = [numVars]varInfo{
 var varIDs = func() map[string]varID {
 	m := make(map[string]varID, numVars)
 	for i, v := range vars {
-		if i != int(vUnknown) {
+		if i != int(vUnknown) && v.name != "" {
 			m[v.name] = varID(i)
 		}
 	}

@@ -91,7 +91,10 @@ func (g *anyFile) rule(actions string) {
 		case g.one(8) && !keyed && (name == "ARGS" || name == "REQUEST_HEADERS" || name == "REQUEST_COOKIES"):
 			v += "|!" + v + ":" + g.pick("id", "user-agent", "/a/", "x")
 		}
-		targets = append(targets, v)
+		if targets = append(targets, v); v[0] == '&' {
+			targets = targets[len(targets)-1:] // Coraza takes it for the value of another
+			break
+		}
 	}
 	for i := range g.IntN(4) {
 		step := g.IntN(len(anySteps))
