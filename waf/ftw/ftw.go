@@ -183,8 +183,13 @@ var yamlMistake = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^yaml: (?:unmarshal errors:\s*)?line (\d+): `)
 })
 
-// mistake takes the line and the name of the format off an error of the YAML
-// reader; other errors are of the given line.
+// ofAnotherKind is what the YAML reader says of a value, with a type of Go's.
+var ofAnotherKind = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("(?m)cannot unmarshal !!\\w+ (.*?) into .*$")
+})
+
+// mistake takes the line, the name of the format and Go's types off an error of the
+// YAML reader; other errors are of the given line.
 func mistake(err error, line int) (int, error) {
 	text := err.Error()
 	m := yamlMistake().FindStringSubmatch(text)
@@ -194,7 +199,8 @@ func mistake(err error, line int) (int, error) {
 	if n, err := strconv.Atoi(m[1]); err == nil {
 		line = n
 	}
-	return line, errors.New(strings.ReplaceAll(text[len(m[0]):], "\n  ", "; "))
+	text = ofAnotherKind().ReplaceAllString(text[len(m[0]):], "got $1, want another kind of value")
+	return line, errors.New(strings.ReplaceAll(text, "\n  ", "; "))
 }
 
 func (s *Stage) read(n *yaml.Node) error {
