@@ -248,6 +248,16 @@ SecRule ARGS:a|REQUEST_HEADERS:X-A "@rx ^ attack( attack)+ $" "id:4,phase:1,log"
 	}
 }
 
+// An engine without rules is one that somebody put in the wrong directory.
+func TestNoRules(t *testing.T) {
+	if _, err := Compile(fstest.MapFS{"rules/a.conf": {Data: []byte("SecRuleEngine On")}}); err == nil || !strings.Contains(err.Error(), "no file *.conf") {
+		t.Errorf("got error %v, want one that says that there is no file", err)
+	}
+	if _, err := Compile(nil, Directives("SecNothing")); err == nil || !strings.Contains(err.Error(), "not known") {
+		t.Errorf("got error %v, want one that says that the directive is not known", err)
+	}
+}
+
 // A redirection can say what was asked for, and an error about an expression
 // quotes it as it was written.
 func TestWords(t *testing.T) {

@@ -113,10 +113,12 @@ func (s *settings) set(name string, args []string) error {
 		s.respTypes = nil
 		return nil
 	}
-	if len(args) == 0 {
+	arg := ""
+	if len(args) > 0 {
+		arg = args[0]
+	} else if elsewhere[name] || name == "secresponsebodymimetype" || name == "seccomponentsignature" || name == "secdefaultaction" {
 		return fmt.Errorf("it needs an argument")
 	}
-	arg := args[0]
 	if name == "secunicodemapfile" {
 		// The table of ModSecurity's file is built in, for the code page that all use.
 		if len(args) > 2 || len(args) == 2 && args[1] != "20127" {

@@ -4,6 +4,7 @@
 package waf
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"strconv"
@@ -77,6 +78,11 @@ func Compile(rules fs.FS, opts ...Option) (*Engine, error) {
 	}
 	if len(c.text) == 0 {
 		c.text = []string{"Include *.conf"}
+		if rules != nil {
+			if found, err := fs.Glob(rules, "*.conf"); err == nil && len(found) == 0 {
+				return nil, errors.New("reading rules: got no file *.conf at the root of the rules' file system, and no directives")
+			}
+		}
 	}
 	l := newLoader(rules)
 	for _, text := range c.text {
