@@ -3,6 +3,8 @@ package waf
 import (
 	"strconv"
 	"strings"
+
+	"github.com/ringwall/ringwall/waf/internal/body"
 )
 
 func lowerUnicode(s string) string { return strings.ToLower(s) }
@@ -138,6 +140,8 @@ func (tx *Transaction) lazy(v varID) string {
 		return tx.fullRequest()
 	case vFullRequestLength:
 		return strconv.Itoa(len(tx.fullRequest()))
+	case vMultipartUnmatchedBoundary:
+		return tx.unmatchedBoundary()
 	case vRemoteHost:
 		return tx.singles[vRemoteAddr] // nobody is asked for its name
 	case vUrlencodedError:
@@ -176,6 +180,18 @@ func (tx *Transaction) badEscapes() string {
 	}
 	if tx.singles[vReqbodyProcessor] == "URLENCODED" {
 		if tx.spend(len(tx.body)); invalidURLEncoding(text(tx.body)) {
+			return "1"
+		}
+	}
+	return "0"
+}
+
+// unmatchedBoundary is "1" if a multipart body has a line that begins as a
+// delimiter does and goes on.
+func (tx *Transaction) unmatchedBoundary() string {
+	if tx.singles[vReqbodyProcessor] == "MULTIPART" {
+		contentType, _ := tx.list(vRequestHeaders).get("content-type")
+		if tx.spend(len(tx.body)); body.UnmatchedBoundary(tx.body, contentType) {
 			return "1"
 		}
 	}

@@ -108,6 +108,8 @@ func TestRules(t *testing.T) {
 		{"forms", "SecRequestBodyAccess On\n" + `SecRule ARGS_POST:a "@streq b c" "id:1"` + "\n" + `SecRule REQUEST_BODY "@contains a=" "id:2"`, "POST /\n" + form + "a=b+c", 200, []int{1, 2}},
 		{"JSON", "SecRequestBodyAccess On\n" + `SecAction "id:9,phase:1,nolog,ctl:requestBodyProcessor=JSON"` + "\n" + `SecRule ARGS:json.a.1.b "@eq 7" "id:1"`, "POST /\n\n" + `{"a":[1,{"b":7}]}`, 200, []int{1}},
 		{"XML", "SecRequestBodyAccess On\n" + `SecAction "id:9,phase:1,nolog,ctl:requestBodyProcessor=XML"` + "\n" + `SecRule XML:/* "@streq t" "id:1"` + "\n" + `SecRule XML://@* "@streq v" "id:2"`, "POST /\n\n" + `<a b="v">t</a>`, 200, []int{1, 2}},
+		{"a boundary that goes on", "SecRequestBodyAccess On\n" + `SecRule MULTIPART_UNMATCHED_BOUNDARY "@eq 1" "id:1"` + "\n" + `SecRule MULTIPART_UNMATCHED_BOUNDARY "@eq 0" "id:2,phase:1,log"`,
+			"POST /\nContent-Type: multipart/form-data; boundary=xx\n\n--xx\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\na\r\n--xxy\r\n--xx--\r\n", 200, []int{2, 1}},
 		{"before anything has matched", `SecRule MATCHED_VAR_NAME|MATCHED_VAR "@rx ^$" "id:1,phase:1,log"`, "GET /", 200, []int{1}},
 		{"groups of what is not to match", `SecRule ARGS "!@rx ^(a)" "id:1,capture"` + "\n" + `SecRule TX:1 "@streq a" "id:2"`, "GET /?x=ab", 200, []int{2}},
 		{"files by their fields", "SecRequestBodyAccess On\n" + `SecRule FILES_SIZES:f "@ge 5" "id:1"` + "\n" + `SecRule FILES:g "@streq a.txt" "id:2"` + "\n" + `SecRule &FILES_SIZES "@eq 2" "id:3"`,

@@ -38,7 +38,6 @@ const (
 	vMultipartLfLine
 	vMultipartMissingSemicolon
 	vMultipartStrictError
-	vMultipartUnmatchedBoundary
 	vOutboundDataError
 	vPathInfo
 	vQueryString
@@ -83,6 +82,7 @@ const (
 	vDuration
 	vFullRequest
 	vFullRequestLength
+	vMultipartUnmatchedBoundary
 	vRemoteHost
 	vUrlencodedError
 	vTime
@@ -179,7 +179,7 @@ var vars = [numVars]varInfo{
 	vMultipartLfLine:               {name: "MULTIPART_LF_LINE", fixed: true},
 	vMultipartMissingSemicolon:     {name: "MULTIPART_MISSING_SEMICOLON", fixed: true},
 	vMultipartStrictError:          {name: "MULTIPART_STRICT_ERROR", fixed: true},
-	vMultipartUnmatchedBoundary:    {name: "MULTIPART_UNMATCHED_BOUNDARY", fixed: true},
+	vMultipartUnmatchedBoundary:    {name: "MULTIPART_UNMATCHED_BOUNDARY", kind: kindLazy},
 	vOutboundDataError:             {name: "OUTBOUND_DATA_ERROR", fixed: true},
 	vPathInfo:                      {name: "PATH_INFO", fixed: true},
 	vQueryString:                   {name: "QUERY_STRING", fixed: true},
@@ -313,7 +313,6 @@ var unfilled = map[varID]string{
 	vMultipartInvalidPart:          multipartFlag,
 	vMultipartLfLine:               multipartFlag,
 	vMultipartMissingSemicolon:     multipartFlag,
-	vMultipartUnmatchedBoundary:    multipartFlag,
 }
 
 const multipartFlag = "MULTIPART_STRICT_ERROR and REQBODY_ERROR say that a multipart body is malformed"

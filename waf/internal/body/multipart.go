@@ -109,6 +109,25 @@ func Multipart(b []byte, contentType string, l Limits, cut bool, part func(*Part
 	}
 }
 
+// UnmatchedBoundary says whether a line of a multipart body begins as a delimiter
+// does and goes on: some readers take it for one.
+func UnmatchedBoundary(b []byte, contentType string) bool {
+	_, params, err := mime.ParseMediaType(contentType)
+	delimiter := []byte("--" + params["boundary"])
+	if err != nil || len(delimiter) == 2 {
+		return false
+	}
+	for len(b) > 0 {
+		var line []byte
+		line, b, _ = bytes.Cut(b, []byte("\n"))
+		rest, ok := bytes.CutPrefix(line, delimiter)
+		if rest = bytes.TrimRight(rest, " \t\r"); ok && len(rest) > 0 && string(rest) != "--" {
+			return true
+		}
+	}
+	return false
+}
+
 // headerLines are the lines after the delimiter of part n, counted from 0, up to
 // an empty one.
 func headerLines(b []byte, boundary string, n int) (lines []string) {
