@@ -185,7 +185,7 @@ var yamlMistake = sync.OnceValue(func() *regexp.Regexp {
 
 // ofAnotherKind is what the YAML reader says of a value, with a type of Go's.
 var ofAnotherKind = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile("(?m)cannot unmarshal !!\\w+ (.*?) into .*$")
+	return regexp.MustCompile(`(?m)cannot unmarshal !!\w+ (.*?) into .*$`)
 })
 
 // mistake takes the line, the name of the format and Go's types off an error of the
