@@ -185,7 +185,7 @@ var yamlMistake = sync.OnceValue(func() *regexp.Regexp {
 
 // ofAnotherKind is what the YAML reader says of a value, with a type of Go's.
 var ofAnotherKind = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?m)cannot unmarshal !!\w+ (.*?) into .*$`)
+	return regexp.MustCompile(`(?m)cannot unmarshal !!\w+ (.*?) into (.*)$`)
 })
 
 // mistake takes the line, the name of the format and Go's types off an error of the
@@ -199,7 +199,21 @@ func mistake(err error, line int) (int, error) {
 	if n, err := strconv.Atoi(m[1]); err == nil {
 		line = n
 	}
-	text = ofAnotherKind().ReplaceAllString(text[len(m[0]):], "got $1, want another kind of value")
+	text = ofAnotherKind().ReplaceAllStringFunc(text[len(m[0]):], func(s string) string {
+		found := ofAnotherKind().FindStringSubmatch(s)
+		want := "keys with values"
+		switch kind := found[2]; {
+		case strings.HasPrefix(kind, "[]"), strings.HasPrefix(kind, "*[]"):
+			want = "a list"
+		case kind == "int":
+			want = "a number"
+		case kind == "string":
+			want = "a text"
+		case kind == "bool":
+			want = "true or false"
+		}
+		return "got " + found[1] + ", want " + want
+	})
 	return line, errors.New(strings.ReplaceAll(text, "\n  ", "; "))
 }
 

@@ -75,7 +75,7 @@ func TestReadMistakes(t *testing.T) {
 		"4.yaml": {Data: []byte("rule_id: x\ntests: 3\n")},
 		"3.yaml": {Data: []byte("tests:\n  - stages:\n      - input: {encoded_request: '!'}\n      - output: {log: {match_regex: '('}}\n      - output: {status: many}\n")},
 	})
-	for _, want := range []string{"1.yaml:1: ", "2.yaml:1: got no tests", "3.yaml:3: stage 3-1.0", "encoded_request", "3.yaml:4: stage 3-1.1", "what its log must hold", "3.yaml:5: stage 3-1.2: got `many`, want another kind of value", "4.yaml:1: got `x`, want another kind of value; line 2: got `3`, want another kind of value"} {
+	for _, want := range []string{"1.yaml:1: ", "2.yaml:1: got no tests", "3.yaml:3: stage 3-1.0", "encoded_request", "3.yaml:4: stage 3-1.1", "what its log must hold", "3.yaml:5: stage 3-1.2: got `many`, want a number", "4.yaml:1: got `x`, want a number; line 2: got `3`, want a list"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q in it", err, want)
 		}
