@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -60,11 +61,17 @@ func events(s local.State, f func(*proxy.Event)) {
 func findRefusal(p *plan.Plan, id string) (*proxy.Event, error) {
 	s := local.StateOf(p.Dir(), p.Site())
 	var found *proxy.Event
-	events(s, func(e *proxy.Event) {
-		if e.ID == id {
-			found = e
+	// The edge answers first and logs then.
+	for tries := 0; found == nil && tries < 10; tries++ {
+		if tries > 0 {
+			time.Sleep(50 * time.Millisecond)
 		}
-	})
+		events(s, func(e *proxy.Event) {
+			if e.ID == id {
+				found = e
+			}
+		})
+	}
 	if found == nil {
 		return nil, fmt.Errorf("looking for request %s in %s: it is not there; the log keeps the latest refusals only, and a request that was let through is in: ringwall logs access", id, s.Refusals())
 	}
