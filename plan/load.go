@@ -45,10 +45,9 @@ func (l *loader) plan(opts Options) (*Plan, error) {
 	d := newDraft()
 
 	l.load(d, opts)
-	if len(l.problems) == 0 {
-		l.defaults(d)
-	}
-	if len(l.problems) == 0 {
+	if len(l.problems) > 0 {
+		l.late(d)
+	} else if l.defaults(d); len(l.problems) == 0 {
 		l.validate(d)
 	}
 
@@ -59,6 +58,22 @@ func (l *loader) plan(opts Options) (*Plan, error) {
 	d.Flows = flows(&d.Plan)
 	d.Notes = l.notes
 	return &d.Plan, nil
+}
+
+// late looks for keys that do not go together where something was wrong already, so that
+// all is told in one pass. A clash with a value that is wrong itself is left out, and so
+// is one with a value that nobody wrote: it may come of what is wrong.
+func (l *loader) late(d *draft) {
+	l.wrong = map[string]bool{}
+	for _, p := range l.problems {
+		l.wrong[p.key] = true
+	}
+	notes := l.notes
+	l.validateTiers(d)
+	l.validateLimits(d)
+	l.validateInside(d)
+	l.validateBlocks(d)
+	l.notes = notes
 }
 
 // Sites lists the sites of a configuration file, in the file's order; the file is
@@ -89,6 +104,7 @@ type loader struct {
 	alias    map[string]string  // the name in the file of a dotted key, where they differ
 	blocks   map[string][]block // addresses as written, by key
 	merged   layer
+	wrong    map[string]bool // dotted keys whose value was wrong; nil: nothing was so far
 }
 
 func open(opts Options) (*loader, error) {
@@ -183,10 +199,17 @@ func (l *loader) full() bool { return len(l.problems) >= 1000 }
 
 // problem records what is wrong. Keys are named as the file names them.
 func (l *loader) problem(at Origin, doing, got, want, hint string) {
+	if l.wrong == nil { // what comes late is told by clash
+		l.record(at, doing, got, want, hint)
+	}
+}
+
+func (l *loader) record(at Origin, doing, got, want, hint string) {
+	key := doing
 	if name, ok := l.alias[doing]; ok && at.Source == "file" {
 		doing = name
 	}
-	p := Problem{At: at, Doing: doing, Got: got, Want: want, Hint: hint}
+	p := Problem{At: at, Doing: doing, Got: got, Want: want, Hint: hint, key: key}
 	switch at.Source {
 	case "file":
 		p.Line = excerpt(l.lines, at.Line)

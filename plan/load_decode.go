@@ -35,7 +35,9 @@ func (l *loader) decode(d *draft, k *key, v value) {
 		}
 	case *map[string]int:
 		for _, f := range l.fields(k, v) {
-			if n, ok := l.number(k, f.value); ok {
+			one := *k // messages name the entry, and what an entry may be
+			one.name, one.ptr = k.name+"."+f.name, func(*draft) any { return new(int) }
+			if n, ok := l.number(&one, f.value); ok {
 				put(p, f.name, int(n))
 			}
 		}

@@ -16,6 +16,8 @@ type Problem struct {
 	Want  string
 	Hint  string // the next step; may be empty
 	Line  string // the line of the file; empty: not shown
+
+	key string // Doing, as our own keys are called
 }
 
 func (p Problem) Error() string {

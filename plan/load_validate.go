@@ -23,8 +23,18 @@ func (l *loader) validate(d *draft) {
 
 // clash reports two keys that do not go together, at the first one.
 func (l *loader) clash(d *draft, a, got, b, want string, hint ...string) {
-	l.problem(d.Origins[a], a, got, want+l.seeAlso(d, b), strings.Join(hint, "; "))
+	l.clashAt(d, d.Origins[a], a, got, b, want, strings.Join(hint, "; "))
 }
+
+func (l *loader) clashAt(d *draft, at Origin, a, got, b, want, hint string) {
+	if l.wrong != nil && (l.wrong[a] || l.wrong[b] || !written(d.Origins[a]) || !written(d.Origins[b])) {
+		return
+	}
+	l.record(at, a, got, want+l.seeAlso(d, b), hint)
+}
+
+// written says whether somebody wrote a value, and not only for presets.
+func written(o Origin) bool { return o.Source != "" && o.Source != "default" && o.Source != "preset" }
 
 // seeAlso names the other side of a contradiction: its key and its place.
 func (l *loader) seeAlso(d *draft, name string) string {
@@ -126,20 +136,7 @@ func (l *loader) validateAddresses(d *draft) {
 		l.problem(d.Origins["admins"], "admins", "an empty list, which lets no administrator in", "at least one address", "")
 		return
 	}
-	for _, b := range l.blocks["admins"] {
-		if !allowed.Any && !slices.ContainsFunc(allowed.Prefixes, func(p netip.Prefix) bool {
-			return p.Bits() <= b.prefix.Bits() && p.Contains(b.prefix.Addr())
-		}) {
-			if b.at.Source == "default" {
-				l.problem(d.Origins["allowed"], "allowed", "addresses without an administrator's", "admins that are among them", "say who administers: "+b.text+" is only the default of "+l.named("admins"))
-				continue
-			}
-			l.problem(b.at, "admins", b.text, "an address inside the allowed ones"+l.seeAlso(d, "allowed"), "an administrator whom the edge refuses reaches nothing")
-		}
-		if b.prefix.Bits() == 0 {
-			l.problem(b.at, "admins", b.text, "the addresses of the administrators", "everybody would be one")
-		}
-	}
+	l.validateInside(d)
 	if len(l.problems) > before {
 		return
 	}
@@ -172,6 +169,25 @@ func (l *loader) validateAddresses(d *draft) {
 	}
 }
 
+// validateInside: administrators are among those whom the edge lets in.
+func (l *loader) validateInside(d *draft) {
+	allowed := d.Edge.Allowed
+	for _, b := range l.blocks["admins"] {
+		if !allowed.Any && !slices.ContainsFunc(allowed.Prefixes, func(p netip.Prefix) bool {
+			return p.Bits() <= b.prefix.Bits() && p.Contains(b.prefix.Addr())
+		}) {
+			if b.at.Source == "default" {
+				l.problem(d.Origins["allowed"], "allowed", "addresses without an administrator's", "admins that are among them", "say who administers: "+b.text+" is only the default of "+l.named("admins"))
+				continue
+			}
+			l.clashAt(d, b.at, "admins", b.text, "allowed", "an address inside the allowed ones", "an administrator whom the edge refuses reaches nothing")
+		}
+		if b.prefix.Bits() == 0 {
+			l.problem(b.at, "admins", b.text, "the addresses of the administrators", "everybody would be one")
+		}
+	}
+}
+
 // list writes a set of addresses as the user did.
 func (l *loader) list(name string) string {
 	var out []string
@@ -181,14 +197,29 @@ func (l *loader) list(name string) string {
 	return strings.Join(out, ", ")
 }
 
-func (l *loader) validateNetwork(d *draft) {
-	n := d.Network
+// shared are addresses between carriers and their customers (RFC 6598), which VPCs may
+// have too.
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
+func (l *loader) validateBlocks(d *draft) {
+	bad := func(key, got, want string) {
+		if l.wrong == nil || !l.wrong[key] && written(d.Origins[key]) {
+			l.record(d.Origins[key], key, got, want, "")
+		}
+	}
 	if v := d.VPC.CIDR; !v.Addr().Is4() || v.Bits() < 16 || v.Bits() > 22 {
-		l.problem(d.Origins["vpc.cidr"], "vpc.cidr", v.String(), "an IPv4 block from /16 to /22", "")
+		bad("vpc.cidr", v.String(), "an IPv4 block from /16 to /22")
+	} else if !v.Addr().IsPrivate() && !shared.Contains(v.Addr()) {
+		bad("vpc.cidr", v.String(), "a block that is nobody's on the internet, of 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10")
 	}
 	if v := d.VPC.CIDR6; !v.Addr().Is6() || v.Addr().Is4In6() || v.Bits() < 48 || v.Bits() > 112 {
-		l.problem(d.Origins["vpc.cidr6"], "vpc.cidr6", v.String(), "an IPv6 block from /48 to /112", "")
+		bad("vpc.cidr6", v.String(), "an IPv6 block from /48 to /112")
 	}
+}
+
+func (l *loader) validateNetwork(d *draft) {
+	n := d.Network
+	l.validateBlocks(d)
 	if !n.Listen.IsValid() {
 		for _, name := range []string{"network.doors.visitor", "network.doors.office"} {
 			a := d.doorVisitor

@@ -266,11 +266,11 @@ func (l *loader) one(out layer, name, to string, p property) {
 		l.problem(p.val, name, strings.TrimPrefix(err.Error(), "got "), "", "")
 		return
 	}
-	l.alias[to] = name
 	if !isEntry {
-		out[to] = v
+		l.alias[to], out[to] = name, v
 		return
 	}
+	l.alias[to+"."+entry] = name
 	t, ok := out[to]
 	if !ok {
 		t = value{at: p.val}
