@@ -2,6 +2,7 @@ package template
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -420,6 +421,9 @@ func (w *World) imported(st *Stack, n, arg *Node) *Value {
 		fallthrough
 	default:
 		return unknown(n.Pos, "nobody here exports "+strconv.Quote(s))
+	}
+	if !slices.Contains(w.imports[st.Name], x.stack.Name) {
+		w.imports[st.Name] = append(w.imports[st.Name], x.stack.Name)
 	}
 	key := "import " + s
 	if w.busy[key] {

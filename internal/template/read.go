@@ -188,7 +188,7 @@ func (t *Template) readResources(errs *Errors) {
 	}
 	for _, f := range t.Resources.Fields {
 		t.ids[f.Name] = true
-		if strings.HasPrefix(f.Name, "Fn::ForEach") {
+		if strings.HasPrefix(f.Name, "Fn::ForEach") || f.Name == "Fn::Transform" {
 			continue
 		}
 		if f.Value.Shape != Map {
@@ -259,7 +259,7 @@ func (t *Template) checkReferences(errs *Errors) {
 // loops says whether resources or conditions are made in ways that only
 // CloudFormation sees.
 func (t *Template) loops() bool {
-	each := func(f Field) bool { return strings.HasPrefix(f.Name, "Fn::ForEach") }
+	each := func(f Field) bool { return strings.HasPrefix(f.Name, "Fn::ForEach") || f.Name == "Fn::Transform" }
 	return t.macro != "" || slices.ContainsFunc(t.Resources.Fields, func(f Field) bool {
 		typ, _ := f.Value.Get("Type").text()
 		return each(f) || strings.HasSuffix(typ, "::MODULE")

@@ -103,6 +103,23 @@ func looksLike(b []byte) bool {
 // New reads templates that are already in memory.
 func New(files []File) (*Set, error) { return build(files, nil) }
 
+// Give says which value a parameter will have when the stacks are made, in every
+// template that has one of the name: it is judged with that value and no other. false:
+// none has.
+func (s *Set) Give(name, value string) bool {
+	found := false
+	for _, t := range s.Templates {
+		if p := t.params[name]; p != nil {
+			n := &Node{Shape: String, Text: value, Pos: p.Pos}
+			p.Default, p.Allowed, found = n, []*Node{n}, true
+		}
+	}
+	if found {
+		s.first = nil
+	}
+	return found
+}
+
 // build makes a Set; errs are of files that could not be read.
 func build(files []File, errs Errors) (*Set, error) {
 	s := &Set{byFile: map[string]*Template{}, nested: map[string]bool{}}

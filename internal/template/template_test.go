@@ -238,6 +238,8 @@ func TestErrors(t *testing.T) {
 		{"a missing condition", []string{"a.yaml", "Resources:\n  X: {Type: T, Condition: Nope}\n"}, []string{`condition "Nope"`}},
 		{"a dangling import", []string{"a.yaml", "Resources:\n  X: {Type: T, Properties: {P: !ImportValue net-vcp}}\n", "net.yaml", "Resources:\n  V: {Type: T}\nOutputs:\n  O: {Value: !Ref V, Export: {Name: net-vpc}}\n"}, []string{`"net-vcp" is exported by none`, `did you mean "net-vpc"?`}},
 		{"exports in a circle", []string{"a.yaml", "Resources:\n  X: {Type: T}\nOutputs:\n  O: {Value: !ImportValue b, Export: {Name: a}}\n", "b.yaml", "Resources:\n  X: {Type: T}\nOutputs:\n  O: {Value: !ImportValue a, Export: {Name: b}}\n"}, []string{"rests on itself through another stack"}},
+		{"names that rest on each other in two stacks", []string{"a.yaml", "Resources:\n  X: {Type: AWS::S3::Bucket, Properties: {BucketName: !ImportValue b}}\nOutputs:\n  O: {Value: !Ref X, Export: {Name: a}}\n", "b.yaml", "Resources:\n  X: {Type: AWS::S3::Bucket, Properties: {BucketName: !ImportValue a}}\nOutputs:\n  O: {Value: !Ref X, Export: {Name: b}}\n"}, []string{"import from each other in a circle", "a → b → a"}},
+		{"a stack that imports its own export", []string{"a.yaml", "Resources:\n  X: {Type: T}\n  Y: {Type: T, Properties: {P: !ImportValue x}}\nOutputs:\n  O: {Value: !Ref X, Export: {Name: x}}\n"}, []string{"in a circle", "a → a"}},
 		{"stacks in a circle", []string{"a.yaml", "Resources:\n  X: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: b.yaml}}\n", "b.yaml", "Resources:\n  X: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: a.yaml}}\n"}, []string{"each other's parts in a circle"}},
 		{"an alias", []string{"a.yaml", "Resources: &r\n  X: {Type: T, Metadata: *r}\n"}, []string{"has no aliases"}},
 		{"too large", []string{"a.yaml", "Resources:\n  X: {Type: T}\n#" + strings.Repeat("x", 10<<20)}, []string{"CloudFormation takes at most 1048576"}},
@@ -283,6 +285,7 @@ func TestHoles(t *testing.T) {
 		{"Transform: Count\nResources:\n  X: {Type: T, Count: 3}\n", "macro Count"},
 		{"Resources:\n  X: {Type: 'Custom::X', Version: '1.0'}\n", ""},
 		{"Resources:\n  'Fn::ForEach::L': [a, [b], {}]\n", "Fn::ForEach::L makes resources"},
+		{"Resources:\n  Fn::Transform: {Name: AWS::Include, Parameters: {Location: 's3://x/y'}}\n  X: {Type: T, Properties: {P: !Ref Included}}\n", "Fn::Transform makes resources"},
 	} {
 		ws, _ := newSet(t, "a.yaml", x.text).Worlds()
 		if got := strings.Join(ws[0].Holes, "; "); x.want == "" && got != "" || !strings.Contains(got, x.want) {
@@ -375,4 +378,21 @@ func FuzzJSON(f *testing.F) {
 			t.Errorf("%q: got node %v and errors %v, want one of them", s, n, errs)
 		}
 	})
+}
+
+// A value that is given is the only one that a parameter is judged with.
+func TestGive(t *testing.T) {
+	s := newSet(t, "a.yaml", "Parameters:\n  Block: {Type: String}\nResources:\n  X: {Type: T, Properties: {Cidr: !Ref Block}}\n")
+	if !s.Give("Block", "10.9.0.0/24") || s.Give("Other", "x") {
+		t.Error("want Block to be there, and Other not")
+	}
+	ws, all := s.Worlds()
+	for _, w := range ws {
+		if got := w.Resources[0].Get("Cidr"); !got.Is("10.9.0.0/24") {
+			t.Errorf("got %s", got.Show())
+		}
+	}
+	if !all {
+		t.Error("want all ways judged")
+	}
 }

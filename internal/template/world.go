@@ -34,6 +34,7 @@ type World struct {
 	errs     Errors
 	busy     map[string]bool
 	memo     map[string]*Value
+	imports  map[string][]string // by stack: the stacks whose exports it takes
 }
 
 // A Stack is one use of a template.
@@ -207,7 +208,7 @@ func (w *World) pick(key string, n int) int {
 
 func (s *Set) world(defaults bool, fixed map[string]int) *World {
 	w := &World{Set: s, byKey: map[string]*Resource{}, byType: map[string][]*Resource{}, byStack: map[string]*Stack{},
-		exports: map[string]export{}, defaults: defaults, fixed: fixed, busy: map[string]bool{}, memo: map[string]*Value{}}
+		exports: map[string]export{}, defaults: defaults, fixed: fixed, busy: map[string]bool{}, memo: map[string]*Value{}, imports: map[string][]string{}}
 	for _, t := range s.Templates {
 		if !s.nested[t.File] {
 			w.addStack(&Stack{Name: t.Name, Template: t})
@@ -221,6 +222,12 @@ func (s *Set) world(defaults bool, fixed map[string]int) *World {
 	}
 	for _, st := range w.Stacks {
 		w.readOutputs(st)
+	}
+	for _, c := range circles(w.imports) {
+		if slices.ContainsFunc(w.errs, func(e *Error) bool { return strings.Contains(e.Error(), "rests on itself") }) {
+			break // told already
+		}
+		w.errs.add(Pos{File: w.byStack[c[0]].Template.File}, "these stacks import from each other in a circle, so that none of them can be the first: %s", strings.Join(append(c, c[0]), " → "))
 	}
 	return w
 }
