@@ -23,6 +23,14 @@ type Decision struct {
 	Why     string     // in words
 }
 
+// At is where what decides is written, or else the one who asks.
+func (d Decision) At(who *Principal) template.Pos {
+	if d.By != nil {
+		return d.By.Pos
+	}
+	return who.Res.Pos
+}
+
 // covers says whether a statement is about an action, in small letters, on a resource.
 func (s *Statement) covers(action, resource string) template.Tri {
 	if s.Unsure != "" {

@@ -72,6 +72,10 @@ func matches(pattern, s string) template.Tri {
 	return template.No
 }
 
+// Matches says whether a pattern with * and ? matches a text; both in the form of
+// Model.Text.
+func Matches(pattern, s string) template.Tri { return matches(pattern, s) }
+
 // relax makes * of every token that may turn out to be anything: what is unknown,
 // and a Region or an account where the other text has not the same.
 func relax(s, other string) (string, bool) {

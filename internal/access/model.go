@@ -15,6 +15,7 @@ type Model struct {
 	byKey  map[string]*Principal
 	limits []*Statement // denying ones of the organization's policies
 	climbs map[*Principal][]Edge
+	deep   int // names within names that Text is in
 	arns   map[*template.Resource]string
 }
 
@@ -175,6 +176,9 @@ var names = map[string]struct{ prop, ref, arn string }{
 	"AWS::AutoScaling::AutoScalingGroup":       {"AutoScalingGroupName", "%n", ""},
 }
 
+// maxDeep bounds names that are made of other resources' names.
+const maxDeep = 20
+
 // Text writes names and ARNs of the templates' resources in the form that
 // policies match: an ARN with the resource's name in it.
 func (m *Model) Text(s string) string {
@@ -193,6 +197,11 @@ func (m *Model) Text(s string) string {
 				return m.Text(template.Token(secret.Key(), ""))
 			}
 		}
+		if m.deep >= maxDeep {
+			return whole
+		}
+		m.deep++
+		defer func() { m.deep-- }()
 		n, ok := names[r.Type]
 		form := n.arn
 		switch {

@@ -112,7 +112,6 @@ const (
 	InternetGateway Target = "internet gateway"
 	NAT             Target = "NAT gateway"
 	EgressOnly      Target = "egress-only gateway"
-	GatewayEndpoint Target = "gateway endpoint"
 	Elsewhere       Target = "another network" // peering, transit, VPN, an interface
 	UnknownTarget   Target = "unknown"
 )
@@ -208,8 +207,8 @@ func (g *Graph) readTables() {
 			field  string
 			target Target
 		}{{"GatewayId", InternetGateway}, {"NatGatewayId", NAT}, {"EgressOnlyInternetGatewayId", EgressOnly},
-			{"VpcEndpointId", GatewayEndpoint}, {"VpcPeeringConnectionId", Elsewhere}, {"TransitGatewayId", Elsewhere},
-			{"NetworkInterfaceId", Elsewhere}, {"InstanceId", Elsewhere}, {"LocalGatewayId", Elsewhere}, {"CarrierGatewayId", Elsewhere}} {
+			{"VpcEndpointId", Elsewhere}, {"VpcPeeringConnectionId", Elsewhere}, {"TransitGatewayId", Elsewhere},
+			{"NetworkInterfaceId", Elsewhere}, {"InstanceId", Elsewhere}, {"LocalGatewayId", Elsewhere}, {"CarrierGatewayId", Elsewhere}, {"CoreNetworkArn", Elsewhere}} {
 			v := r.Get(x.field)
 			if v.Absent() {
 				continue

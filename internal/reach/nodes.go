@@ -2,6 +2,7 @@ package reach
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/ringwall/ringwall/internal/template"
@@ -78,6 +79,25 @@ func (g *Graph) readNodes() {
 			continue
 		}
 		g.Nodes = append(g.Nodes, n)
+		if r.Type == "AWS::AutoScaling::AutoScalingGroup" {
+			g.overrides(r)
+		}
+	}
+}
+
+// overrides adds the instances of a group that are made from another launch template
+// than the group's own, one node for each template.
+func (g *Graph) overrides(r *template.Resource) {
+	for _, o := range r.Get("MixedInstancesPolicy", "LaunchTemplate", "Overrides").List() {
+		ref := o.Get("LaunchTemplateSpecification")
+		if ref.Absent() && !o.Unknown() {
+			continue
+		}
+		n := &Node{Res: r, Kind: Instances, Public: template.No, V6: template.No}
+		g.scaled(n, ref)
+		if !slices.ContainsFunc(g.Nodes, func(x *Node) bool { return x.Res == r && x.Template != nil && x.Template == n.Template }) {
+			g.Nodes = append(g.Nodes, n)
+		}
 	}
 }
 
@@ -253,6 +273,12 @@ func (g *Graph) scaling(n *Node) {
 	if ref.Absent() {
 		ref = r.Get("MixedInstancesPolicy", "LaunchTemplate", "LaunchTemplateSpecification")
 	}
+	g.scaled(n, ref)
+}
+
+// scaled reads what the instances of a group are made from: ref names a launch template.
+func (g *Graph) scaled(n *Node, ref *template.Value) {
+	r := n.Res
 	t := g.World.Of(ref.Get("LaunchTemplateId"))
 	if t == nil {
 		t = g.World.Of(ref.Get("LaunchTemplateName"))

@@ -315,3 +315,7 @@ func distance(a, b string, limit int) int {
 	}
 	return min(row[len(b)], limit)
 }
+
+// Restored are the properties that name what a new database is filled with: it is not
+// empty then.
+var Restored = []string{"DBSnapshotIdentifier", "DBClusterSnapshotIdentifier", "SnapshotIdentifier"}
