@@ -25,30 +25,28 @@ func (e *edgeStack) logsKey() *cfn.Handle {
 // logs keeps what the web ACL decided and what the distribution answered. Neither
 // has cookies or authorization in it, and the distribution's has no query.
 func (e *edgeStack) logs(acl, distribution, key *cfn.Handle) {
-	group := func(id, name string) *cfn.Handle {
-		return e.st.Add(id, &res.LogsLogGroup{LogGroupName: cfn.S(name), RetentionInDays: cfn.I(keepDays), KmsKeyId: key.Att("Arn")}, cfn.Retain())
+	group := func(id string, name cfn.String) *cfn.Handle {
+		return e.st.Add(id, &res.LogsLogGroup{LogGroupName: name, RetentionInDays: cfn.I(keepDays), KmsKeyId: key.Att("Arn")}, cfn.Retain())
 	}
-	// The name must begin so, or AWS WAF writes nothing.
-	decisions := group("WAFLogs", "aws-waf-logs-"+e.p.Site())
-	answers := group("EdgeLogs", "/ringwall/"+e.p.Site()+"/edge")
-	arn := func(name string) cfn.String {
-		return cfn.Sub("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:" + name)
-	}
+	// The name must begin so, or AWS WAF writes nothing. What stays of a site that is
+	// taken away must not have the name that its next stack wants.
+	decisions := group("WAFLogs", cfn.Join("-", cfn.S("aws-waf-logs-"+e.p.Site()), cfn.Split(0, "-", cfn.Split(2, "/", cfn.StackID))))
+	answers := group("EdgeLogs", cfn.String{})
 	policy := e.st.Add("LogDelivery", &res.LogsResourcePolicy{
 		PolicyName: cfn.S(e.p.Site() + "-edge"),
 		// A text here, not an object.
-		PolicyDocument: cfn.Sub(`{"Version":"2012-10-17","Statement":[{"Sid":"DeliveryOfThisAccount","Effect":"Allow","Principal":{"Service":"delivery.logs.amazonaws.com"},` +
-			`"Action":["logs:CreateLogStream","logs:PutLogEvents"],"Resource":["arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:aws-waf-logs-` + e.p.Site() + `:log-stream:*",` +
-			`"arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/ringwall/` + e.p.Site() + `/edge:log-stream:*"],` +
-			`"Condition":{"StringEquals":{"aws:SourceAccount":"${AWS::AccountId}"},"ArnLike":{"aws:SourceArn":"arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:*"}}}]}`),
+		PolicyDocument: cfn.Sub(`{"Version":"2012-10-17","Statement":[{"Sid":"DeliveryOfThisAccount","Effect":"Allow","Principal":{"Service":"delivery.logs.amazonaws.com"},`+
+			`"Action":["logs:CreateLogStream","logs:PutLogEvents"],"Resource":["arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${Decisions}:log-stream:*",`+
+			`"arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${Answers}:log-stream:*"],`+
+			`"Condition":{"StringEquals":{"aws:SourceAccount":"${AWS::AccountId}"},"ArnLike":{"aws:SourceArn":"arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:*"}}}]}`, cfn.With{"Decisions": decisions.Ref(), "Answers": answers.Ref()}),
 	})
 	redact := func(name string) *res.WAFv2LoggingConfiguration_FieldToMatch {
 		return &res.WAFv2LoggingConfiguration_FieldToMatch{SingleHeader: &res.WAFv2LoggingConfiguration_SingleHeader{Name: cfn.S(name)}}
 	}
 	e.st.Add("WAFLogging", &res.WAFv2LoggingConfiguration{
-		ResourceArn: acl.Att("Arn"), LogDestinationConfigs: []cfn.String{arn("aws-waf-logs-" + e.p.Site())},
+		ResourceArn: acl.Att("Arn"), LogDestinationConfigs: []cfn.String{cfn.ARN("logs", cfn.S("log-group:"), decisions.Ref())},
 		RedactedFields: []*res.WAFv2LoggingConfiguration_FieldToMatch{redact("authorization"), redact("cookie")},
-	}, cfn.DependsOn(decisions, policy))
+	}, cfn.DependsOn(policy))
 	source := e.st.Add("AccessLogSource", &res.LogsDeliverySource{
 		Name: cfn.S(e.p.Site() + "-edge"), LogType: cfn.S("ACCESS_LOGS"),
 		ResourceArn: cfn.Sub("arn:${AWS::Partition}:cloudfront::${AWS::AccountId}:distribution/${Distribution}", cfn.With{"Distribution": distribution.Ref()}),

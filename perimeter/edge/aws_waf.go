@@ -25,6 +25,16 @@ type webACL struct {
 	adminSets int // how many address sets the administrators have: one per family
 }
 
+// example says whether a block is for documentation (RFC 5737, RFC 3849).
+func example(b netip.Prefix) bool {
+	for _, s := range []string{"192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"} {
+		if in := netip.MustParsePrefix(s); in.Bits() <= b.Bits() && in.Contains(b.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
 // addWebACL adds the web ACL. Its rules, in order: who may ask at all, how often, how much;
 // AWS's groups; and what those counted of a visitor's body. Every rule refuses; none
 // only counts as a whole.
@@ -35,6 +45,9 @@ func addWebACL(p *plan.Plan, s *cfn.Stacks, st *cfn.Stack) (*cfn.Handle, error) 
 	}
 	if len(p.Edge.WAF.Exclusions) > 0 {
 		s.Note(cfn.Note{Key: "waf.exclusions", Why: "they name rules of the local engine; AWS's groups have others"})
+	}
+	if a := p.Balancer.Admins; !a.Any && !slices.ContainsFunc(a.Prefixes, func(b netip.Prefix) bool { return !example(b) }) {
+		s.Note(cfn.Note{Key: "admins", Why: fmt.Sprint(a.Prefixes) + " are addresses for examples, which nobody has: nobody is an administrator"})
 	}
 	w.adminSets = len(w.sets("Admins", p.Balancer.Admins))
 	if !p.Edge.Allowed.Any {

@@ -69,108 +69,6 @@ func checkACL(p *perimeter.Pass) error {
 	return nil
 }
 
-// mandatory are the groups that every web ACL must have; SQL injection where the
-// templates have a database.
-func mandatory(p *perimeter.Pass) []string {
-	out := []string{"AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet"}
-	if len(p.World.OfType("AWS::RDS::DBInstance", "AWS::RDS::DBCluster")) > 0 {
-		out = append(out, "AWSManagedRulesSQLiRuleSet")
-	}
-	return out
-}
-
-func judgeACL(p *perimeter.Pass, acl *template.Resource) {
-	if s := acl.Get("Scope"); !s.Is("CLOUDFRONT") {
-		p.Broken(acl, s.Place(acl.Pos), "web ACL %s has scope %s, and a distribution takes CLOUDFRONT only", acl.ID, s.Show())
-	}
-	groups := map[string]*template.Value{}
-	units, rate := 0, false
-	for _, r := range acl.Get("Rules").List() {
-		if r.Unknown() {
-			p.Unknown(acl, r.Place(acl.Pos), "a rule of web ACL %s is not known: %s", acl.ID, r.Why())
-			continue
-		}
-		g := r.Get("Statement", "ManagedRuleGroupStatement")
-		if !g.Absent() {
-			groups[g.Get("Name").String()] = r
-			units += capacity[g.Get("Name").String()]
-		}
-		if rb := r.Get("Statement", "RateBasedStatement"); !rb.Absent() {
-			rate = rate || !r.Get("Action", "Block").Absent() || !r.Get("Action", "Challenge").Absent() || !r.Get("Action", "Captcha").Absent()
-			units += 2
-		}
-	}
-	for _, name := range mandatory(p) {
-		r, ok := groups[name]
-		if !ok {
-			p.Broken(acl, acl.Place("Rules"), "web ACL %s has no rule group %s%s", acl.ID, name, because(name))
-			continue
-		}
-		judgeGroup(p, acl, name, r)
-	}
-	if !rate {
-		p.Broken(acl, acl.Place("Rules"), "web ACL %s has no rate rule that blocks: one client may send without end", acl.ID)
-	}
-	if units > mostCapacity {
-		p.Broken(acl, acl.Place("Rules"), "web ACL %s needs %d capacity units, and WAF takes %d at most", acl.ID, units, mostCapacity)
-	}
-}
-
-func because(group string) string {
-	if group == "AWSManagedRulesSQLiRuleSet" {
-		return ", and there is a database: injected SQL passes the edge"
-	}
-	return ""
-}
-
-func judgeGroup(p *perimeter.Pass, acl *template.Resource, name string, r *template.Value) {
-	if c := r.Get("OverrideAction", "Count"); !c.Absent() {
-		p.Broken(acl, c.Place(acl.Pos), "rule group %s of web ACL %s only counts what it should block", name, acl.ID)
-	}
-	if r.Get("OverrideAction").Unknown() {
-		p.Unknown(acl, r.Place(acl.Pos), "whether rule group %s blocks is not known: %s", name, r.Get("OverrideAction").Why())
-	}
-	g := r.Get("Statement", "ManagedRuleGroupStatement")
-	if x := g.Get("ExcludedRules"); len(x.List()) > 0 {
-		p.Broken(acl, x.Place(acl.Pos), "%d rules of group %s only count (ExcludedRules)", len(x.List()), name)
-	}
-	if s := g.Get("ScopeDownStatement"); !s.Absent() {
-		p.Unknown(acl, s.Place(acl.Pos), "rule group %s looks at a part of the requests only (ScopeDownStatement); whether that is the right part no template says", name)
-	}
-}
-
-func judgeLog(p *perimeter.Pass, acl *template.Resource) {
-	for _, l := range p.World.OfType("AWS::WAFv2::LoggingConfiguration") {
-		if p.World.Of(l.Get("ResourceArn")) != acl {
-			continue
-		}
-		for _, to := range l.Get("LogDestinationConfigs").List() {
-			name := p.Access.Text(to.String())
-			if r := p.World.Of(to); r != nil {
-				for _, f := range []string{"LogGroupName", "BucketName", "DeliveryStreamName"} {
-					if v := r.Get(f); !v.Absent() {
-						name = v.String()
-					}
-				}
-			}
-			if !strings.Contains(name, "aws-waf-logs-") {
-				p.Broken(l, to.Place(l.Pos), "the log of %s goes to %s, whose name does not start with aws-waf-logs-: WAF refuses it", acl.ID, template.Show(name))
-			}
-		}
-		redacted := map[string]bool{}
-		for _, f := range l.Get("RedactedFields").List() {
-			redacted[strings.ToLower(f.Get("SingleHeader", "Name").String())] = true
-		}
-		for _, h := range []string{"authorization", "cookie"} {
-			if !redacted[h] {
-				p.Broken(l, l.Place("RedactedFields"), "the log of %s keeps the %s header: whoever reads the log can be whoever sent it", acl.ID, h)
-			}
-		}
-		return
-	}
-	p.Broken(acl, acl.Pos, "web ACL %s has no log: an attack leaves no evidence", acl.ID)
-}
-
 // A cachePolicy is what decides about keeping an answer, and under which key.
 type cachePolicy struct {
 	name             string
@@ -224,6 +122,7 @@ func checkCache(p *perimeter.Pass) error {
 	for _, d := range distributions(p) {
 		for _, b := range perimeter.Behaviours(d) {
 			if perimeter.AsksBucket(d, b.Value) {
+				p.Tried("behaviour %s of %s, which asks a bucket: its answers are the same for everybody", b.Path, d.ID)
 				continue
 			}
 			p.Tried("what behaviour %s of %s keeps, and under which key", b.Path, d.ID)
