@@ -157,7 +157,11 @@ func (c fileCheck) anonymous() {
 func (c fileCheck) roles() {
 	for _, t := range c.Tiers() {
 		if t.Role == nil {
-			if len(t.Node.Unsure) > 0 && t.Name == plan.Fleet {
+			switch {
+			case t.Name != plan.Fleet:
+			case !t.Profile.Absent():
+				c.Unknown(c.fs, t.Profile.Place(t.Node.Res.Pos), "which role %s has is not known: %s", t.Node, t.Profile.Show())
+			case len(t.Node.Unsure) > 0:
 				c.Unknown(c.fs, t.Node.Res.Pos, "which role %s has is not known: %s", t.Node, t.Node.Unsure[0])
 			}
 			continue
@@ -167,6 +171,10 @@ func (c fileCheck) roles() {
 			for _, action := range []string{clientWrite, clientRoot} {
 				d := c.best(t.Role, action, "true", "false")
 				c.judge(d, t.Role, "role %s of %s is allowed %s on %s: %s", t.Role.Name, t.Node, action, c.fs.ID, d.Why)
+			}
+			for _, action := range []string{"elasticfilesystem:PutFileSystemPolicy", "elasticfilesystem:DeleteFileSystemPolicy"} {
+				d := c.Access.Decide(access.Request{Who: t.Role, Action: action, Resource: c.arn}, nil, access.Either)
+				c.judge(d, t.Role, "role %s of %s may write who writes to %s, itself as well (%s): %s", t.Role.Name, t.Node, c.fs.ID, action, d.Why)
 			}
 		}
 		if !c.fs.Get("FileSystemPolicy").Absent() {

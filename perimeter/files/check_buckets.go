@@ -1,6 +1,7 @@
 package files
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/ringwall/ringwall/internal/access"
@@ -20,8 +21,8 @@ var bucketChecks = []*perimeter.Control{
 }
 
 func checkBuckets(p *perimeter.Pass) error {
-	buckets := p.World.OfType("AWS::S3::Bucket")
-	if len(buckets) == 0 {
+	buckets, policies := p.World.OfType("AWS::S3::Bucket"), p.BucketPolicies()
+	if len(buckets)+len(policies) == 0 {
 		p.Absent("a bucket")
 		return nil
 	}
@@ -47,31 +48,55 @@ func checkBuckets(p *perimeter.Pass) error {
 		if v := b.Get("WebsiteConfiguration"); !v.Absent() {
 			p.Broken(b, v.Place(b.Pos), "bucket %s is a web site of its own, past the edge", b.ID)
 		}
-		judgeBucketPolicy(p, b)
+		judgeBucketPolicy(p, b, policies)
+	}
+	for _, x := range policies {
+		if x.Bucket == nil {
+			p.Tried("whom policy %s lets into a bucket that is not in these templates", x.Res.ID)
+			judgeStatements(p, x.Res, "the bucket of "+x.Res.ID, x.Statements)
+		}
 	}
 	return nil
 }
 
-func judgeBucketPolicy(p *perimeter.Pass, b *template.Resource) {
-	arn, tls := p.Access.ARN(b), false
-	for _, r := range p.World.OfType("AWS::S3::BucketPolicy") {
-		if p.World.Of(r.Get("Bucket")) != b {
-			continue
+func judgeBucketPolicy(p *perimeter.Pass, b *template.Resource, policies []perimeter.BucketPolicy) {
+	policies = slices.DeleteFunc(slices.Clone(policies), func(x perimeter.BucketPolicy) bool { return x.Bucket != b })
+	for i, x := range policies {
+		if i > 0 {
+			p.Unknown(b, x.Res.Pos, "bucket %s has the policies %s and %s; a bucket keeps one, the one that is written last", b.ID, policies[0].Res.ID, x.Res.ID)
 		}
-		for _, s := range p.Access.Policy(r.Get("PolicyDocument"), "the policy of bucket "+b.ID, r.Pos) {
-			switch {
-			case s.Unsure != "":
-				p.Unknown(b, s.Pos, "whom the policy of bucket %s lets in is not known: %s", b.ID, s.Unsure)
-			case s.Allow:
-				judgeAllowed(p, b, s)
-			case refusesPlain(s) && access.About(s, "s3:GetObject", arn+"/x") == template.Yes && access.About(s, "s3:ListBucket", arn) == template.Yes:
-				tls = true
-			}
+		judgeStatements(p, b, "bucket "+b.ID, x.Statements)
+		if !refusesHTTP(x.Statements, p.Access.ARN(b)) {
+			p.Broken(b, x.Res.Pos, "bucket %s answers plain HTTP: its policy %s does not refuse aws:SecureTransport false, on it and on what is in it", b.ID, x.Res.ID)
 		}
 	}
-	if !tls {
+	if len(policies) == 0 {
 		p.Broken(b, b.Pos, "bucket %s answers plain HTTP: no policy refuses aws:SecureTransport false, on it and on what is in it", b.ID)
 	}
+}
+
+func judgeStatements(p *perimeter.Pass, r *template.Resource, of string, ss []*access.Statement) {
+	for _, s := range ss {
+		switch {
+		case s.Unsure != "":
+			p.Unknown(r, s.Pos, "whom the policy of %s lets in is not known: %s", of, s.Unsure)
+		case s.Allow:
+			judgeAllowed(p, r, of, s)
+		}
+	}
+}
+
+// refusesHTTP says whether a policy refuses what comes without TLS: reading, writing and
+// listing.
+func refusesHTTP(ss []*access.Statement, arn string) bool {
+	for _, x := range []struct{ action, resource string }{{"s3:GetObject", arn + "/x"}, {"s3:PutObject", arn + "/x"}, {"s3:ListBucket", arn}} {
+		if !slices.ContainsFunc(ss, func(s *access.Statement) bool {
+			return !s.Allow && s.Unsure == "" && refusesPlain(s) && access.About(s, x.action, x.resource) == template.Yes
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 func refusesPlain(s *access.Statement) bool {
@@ -90,22 +115,22 @@ func refusesPlain(s *access.Statement) bool {
 // an organization (S3 guide, the meaning of public).
 var narrowing = []string{"aws:sourcearn", "aws:sourceaccount", "aws:sourceorgid", "aws:principalorgid", "aws:principalarn", "aws:principalaccount", "aws:sourcevpce", "aws:sourcevpc"}
 
-func judgeAllowed(p *perimeter.Pass, b *template.Resource, s *access.Statement) {
-	narrow := false
-	for _, c := range s.Conditions {
-		for _, k := range narrowing {
-			narrow = narrow || c.Key == k && !strings.Contains(c.Operator, "not")
-		}
-	}
+func judgeAllowed(p *perimeter.Pass, r *template.Resource, of string, s *access.Statement) {
+	narrow := perimeter.Binds(s, narrowing...)
 	if len(s.NotWho) > 0 {
-		p.Broken(b, s.Pos, "the policy of bucket %s lets in everybody but a few (NotPrincipal)", b.ID)
+		p.Broken(r, s.Pos, "the policy of %s lets in everybody but a few (NotPrincipal)", of)
 	}
 	for _, w := range s.Who {
+		account := perimeter.Numbered(w)
 		switch {
 		case w.Everyone() && !narrow:
-			p.Broken(b, s.Pos, "the policy of bucket %s lets everybody in: %s", b.ID, s)
+			p.Broken(r, s.Pos, "the policy of %s lets everybody in: %s", of, s)
 		case w.Kind == "Service" && !narrow:
-			p.Broken(b, s.Pos, "the policy of bucket %s lets in %s for whoever uses it (no aws:SourceArn or aws:SourceAccount)", b.ID, w.Name)
+			p.Broken(r, s.Pos, "the policy of %s lets in %s for whoever uses it (no aws:SourceArn or aws:SourceAccount)", of, w.Name)
+		case account != "" && !slices.Contains(perimeter.LogAccounts, account):
+			p.Unknown(r, s.Pos, "the policy of %s lets in %s, and whether that account is this one no template says (write AWS::AccountId if it is)", of, w.Name)
+		case (w.Kind == "CanonicalUser" || w.Kind == "Federated") && !strings.Contains(w.Name, "\x02r"):
+			p.Unknown(r, s.Pos, "the policy of %s lets in the %s %s, and who that is no template says", of, w.Kind, template.Show(w.Name))
 		}
 	}
 }

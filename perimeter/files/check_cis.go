@@ -1,7 +1,6 @@
 package files
 
 import (
-	"github.com/ringwall/ringwall/internal/access"
 	"github.com/ringwall/ringwall/internal/template"
 	"github.com/ringwall/ringwall/perimeter"
 )
@@ -27,18 +26,9 @@ func checkBucketEncryption(p *perimeter.Pass) error {
 
 func checkBucketTLS(p *perimeter.Pass) error {
 	return p.Every("whether plain HTTP is refused by bucket", func(r *template.Resource) {
-		arn := p.Access.ARN(r)
-		for _, bp := range p.World.OfType("AWS::S3::BucketPolicy") {
-			if p.World.Of(bp.Get("Bucket")) != r {
-				continue
-			}
-			for _, s := range p.Access.Policy(bp.Get("PolicyDocument"), "the policy of bucket "+r.ID, bp.Pos) {
-				if !s.Allow && refusesPlain(s) && access.About(s, "s3:GetObject", arn+"/x") == template.Yes {
-					return
-				}
-			}
+		if !refusesHTTP(p.BucketStatements(r), p.Access.ARN(r)) {
+			p.Broken(r, r.Pos, "bucket %s answers plain HTTP", r.ID)
 		}
-		p.Broken(r, r.Pos, "bucket %s answers plain HTTP", r.ID)
 	}, "AWS::S3::Bucket")
 }
 

@@ -46,6 +46,11 @@ func checkSecrets(p *perimeter.Pass) error {
 	for _, who := range p.Access.Principals {
 		judgeWildcards(p, who, len(secrets) > 0)
 	}
+	for _, t := range p.Tiers() {
+		if t.Role == nil && !t.Profile.Absent() && len(secrets) > 0 {
+			p.Unknown(t.Node.Res, t.Profile.Place(t.Node.Res.Pos), "which secrets %s reads is not known: its role is %s", t.Node, t.Profile.Show())
+		}
+	}
 	if len(secrets) == 0 {
 		p.Absent("a secret")
 	}
@@ -80,11 +85,21 @@ func judgeReaders(p *perimeter.Pass, s *template.Resource) {
 	if d := ask(nil); d.Allowed != template.No {
 		p.Judge(d.Allowed, s, d.By.Pos, nil, "anybody may read %s: %s", s.ID, d.Why)
 	}
+	for _, x := range policy {
+		for _, w := range x.Who {
+			if x.Allow && perimeter.Numbered(w) != "" && access.About(x, readSecret, arn) != template.No {
+				p.Unknown(s, x.Pos, "%s lets in %s, and whether that account is this one no template says (write AWS::AccountId if it is)", x.Policy, w.Name)
+			}
+		}
+	}
 	master := masters(p)[s]
 	var fleet, admin *perimeter.Tier
 	for _, t := range p.Tiers() {
 		if t.Role == nil {
 			continue
+		}
+		if d := p.Access.Decide(access.Request{Who: t.Role, Action: "secretsmanager:PutResourcePolicy", Resource: arn}, policy, access.Either); d.Allowed != template.No {
+			p.Judge(d.Allowed, t.Role.Res, d.At(t.Role), nil, "%s may write who reads %s, itself as well: %s", t.Node, s.ID, d.Why)
 		}
 		d := ask(t.Role)
 		if d.Allowed == template.No {
@@ -179,22 +194,27 @@ func takesTurns(p *perimeter.Pass, s *template.Resource) bool {
 	return false
 }
 
+// anySecret stands for a secret that no template here makes.
+const anySecret = "arn:aws:secretsmanager:any-region:any-account:secret:any-secret-at-all-abcdef"
+
 // judgeWildcards: AWS adds six characters to a secret's name, and a * in place of
 // them takes every longer name too.
 func judgeWildcards(p *perimeter.Pass, who *access.Principal, secrets bool) {
 	for _, s := range who.Identity {
-		if !s.Allow || !secrets {
+		if !s.Allow || !secrets || s.Unsure != "" {
 			continue
 		}
-		for _, a := range s.Actions {
-			switch {
-			case a == "secretsmanager:listsecrets" && slices.Contains(s.Resources, "*"):
-				p.Broken(who.Res, s.Pos, "role %s may list every secret of the account: %s", who.Name, s)
-			case a == strings.ToLower(readSecret):
-				for _, r := range s.Resources {
-					if i := strings.Index(r, ":secret:"); strings.HasSuffix(r, "*") && (i < 0 || !strings.Contains(r[i:], "\x02")) && len(s.Conditions) == 0 {
-						p.Broken(who.Res, s.Pos, "role %s may read every secret whose name begins as %s does", who.Name, template.Show(r))
-					}
+		if access.About(s, "secretsmanager:ListSecrets", "*") == template.Yes {
+			p.Broken(who.Res, s.Pos, "role %s may list every secret of the account: %s", who.Name, s)
+		}
+		switch {
+		case len(s.Conditions) > 0:
+		case access.About(s, readSecret, anySecret) == template.Yes:
+			p.Broken(who.Res, s.Pos, "role %s may read every secret of the account: %s", who.Name, s)
+		case slices.ContainsFunc(s.Actions, func(a string) bool { return a == strings.ToLower(readSecret) }):
+			for _, r := range s.Resources {
+				if i := strings.Index(r, ":secret:"); strings.HasSuffix(r, "*") && (i < 0 || !strings.Contains(r[i:], "\x02")) {
+					p.Broken(who.Res, s.Pos, "role %s may read every secret whose name begins as %s does", who.Name, template.Show(r))
 				}
 			}
 		}
@@ -202,7 +222,10 @@ func judgeWildcards(p *perimeter.Pass, who *access.Principal, secrets bool) {
 }
 
 var secretName = lazy.Regexp(`(?i)(passw(or)?d|secret|token|api_?key|private_?key|credential)`)
-var secretText = lazy.Regexp(`(?i)\b(passw(or)?d|secret|token|api_?key)\s*[=:]\s*['"]?([A-Za-z0-9+/_!@#%^-]{8,})`)
+var secretText = lazy.Regexp(`(?i)(?:\b|_)(passw(or)?d|secret|token|api_?key)\s*[=:]\s*['"]?([A-Za-z0-9+/_!@#%^-]{8,})`)
+
+// elsewhere is a text that says where a secret is, and is none.
+var elsewhere = lazy.Regexp(`^(\$|arn:|https?:|/(run|etc|var|opt|srv|home|root|tmp|usr|dev|mnt)/)`)
 
 // judgeLiterals finds secrets that are written out.
 func judgeLiterals(p *perimeter.Pass) {
@@ -221,6 +244,19 @@ func judgeLiterals(p *perimeter.Pass) {
 			}
 		}
 	}
+	for _, r := range p.World.OfType("AWS::ECS::TaskDefinition") {
+		for _, c := range r.Get("ContainerDefinitions").List() {
+			judgePairs(p, r, c.Get("Environment"))
+		}
+	}
+	for _, r := range p.World.OfType("AWS::CodeBuild::Project") {
+		judgePairs(p, r, r.Get("Environment", "EnvironmentVariables"))
+	}
+	for _, r := range p.World.OfType("AWS::SSM::Parameter") {
+		if name := r.Get("Name").String(); secretName().MatchString(name[strings.LastIndexByte(name, '/')+1:]) {
+			judgeLiteral(p, r, r.Get("Value"), "the value of parameter "+r.ID+", which looks like a secret,")
+		}
+	}
 	for _, d := range p.World.OfType("AWS::CloudFront::Distribution") {
 		for _, o := range d.Get("DistributionConfig", "Origins").List() {
 			for _, h := range o.Get("OriginCustomHeaders").List() {
@@ -234,9 +270,19 @@ func judgeLiterals(p *perimeter.Pass) {
 			v = r.Get("UserData")
 		}
 		for _, m := range secretText().FindAllStringSubmatch(template.Decode(v.String()), -1) {
-			if !strings.HasPrefix(m[3], "$") {
+			if !elsewhere().MatchString(m[3]) {
 				p.Broken(r, v.Place(r.Pos), "the user data of %s has something written in it that looks like a secret (%s)", r.ID, m[1])
 			}
+		}
+	}
+}
+
+// judgePairs finds secrets among variables that are written as names and values.
+func judgePairs(p *perimeter.Pass, r *template.Resource, list *template.Value) {
+	for _, e := range list.List() {
+		v := e.Get("Value")
+		if s, ok := v.Literal(); ok && s != "" && secretName().MatchString(e.Get("Name").String()) && !strings.HasPrefix(s, "{{resolve:") && !strings.HasPrefix(s, "arn:") && !e.Get("Type").Is("SECRETS_MANAGER") && !e.Get("Type").Is("PARAMETER_STORE") {
+			p.Broken(r, v.Place(r.Pos), "variable %s of %s looks like a secret, and its value is written here", e.Get("Name").Show(), r.ID)
 		}
 	}
 }
@@ -317,13 +363,15 @@ func judgeTrust(p *perimeter.Pass, who *access.Principal) {
 			switch {
 			case w.Everyone() && keys == "":
 				p.Broken(who.Res, s.Pos, "%s trusts everybody: any account can take it", who.Name)
-			case w.Everyone() && !strings.Contains(keys, "aws:principalorgid") && !strings.Contains(keys, "aws:sourcearn") && !strings.Contains(keys, "aws:principalarn"):
+			case w.Everyone() && !perimeter.Binds(s, "aws:principalorgid", "aws:principalaccount", "aws:sourcearn", "aws:principalarn"):
 				p.Unknown(who.Res, s.Pos, "%s trusts everybody under a condition (%s), and whether that is enough is not known", who.Name, strings.TrimSpace(keys))
-			case w.Kind == "AWS" && otherAccount().MatchString(w.Name) && !strings.Contains(keys, "sts:externalid") && !strings.Contains(keys, "aws:principalorgid"):
+			case w.Kind == "Federated" && strings.HasSuffix(w.Name, "oidc-provider/token.actions.githubusercontent.com") && !perimeter.Binds(s, "token.actions.githubusercontent.com:sub", "token.actions.githubusercontent.com:repository", "token.actions.githubusercontent.com:repository_owner", "token.actions.githubusercontent.com:job_workflow_ref"):
+				p.Broken(who.Res, s.Pos, "%s trusts every repository of GitHub: no condition on token.actions.githubusercontent.com:sub", who.Name)
+			case w.Kind == "Federated" && !perimeter.Binds(s, ":sub", ":aud", ":amr", "saml:aud", "saml:sub", "saml:iss"):
+				p.Unknown(who.Res, s.Pos, "%s trusts whoever %s vouches for, and whom it does no template says; want a condition on whom", who.Name, template.Show(w.Name))
+			case perimeter.Numbered(w) != "" && !perimeter.Binds(s, "sts:externalid", "aws:principalorgid"):
 				p.Unknown(who.Res, s.Pos, "%s trusts %s; if that is another account, want a condition on sts:ExternalId", who.Name, template.Show(w.Name))
 			}
 		}
 	}
 }
-
-var otherAccount = lazy.Regexp(`^(\d{12}|arn:aws[a-z-]*:(iam|sts)::\d{12}:.*)$`)

@@ -1,9 +1,12 @@
 package people
 
 import (
+	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/ringwall/ringwall/internal/access"
 	"github.com/ringwall/ringwall/internal/template"
 	"github.com/ringwall/ringwall/perimeter"
 )
@@ -68,20 +71,37 @@ func judgeList(p *perimeter.Pass, r *template.Resource, property, words string) 
 }
 
 func checkStars(p *perimeter.Pass) error {
-	if len(p.Access.Principals) == 0 {
-		p.Absent("a role or a user")
+	policies := p.World.OfType("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
+	if len(p.Access.Principals)+len(policies) == 0 {
+		p.Absent("a role, a user or a policy")
 		return nil
 	}
-	for _, who := range p.Access.Principals {
-		p.Tried("whether a policy of %s allows everything on everything", who.Name)
-		for _, s := range who.Identity {
-			if s.Allow && slices.Contains(s.Actions, "*") && slices.Contains(s.Resources, "*") {
-				p.Broken(who.Res, s.Pos, "%s allows everything on everything", s.Policy)
+	judge := func(r *template.Resource, ss []*access.Statement) {
+		for _, s := range ss {
+			switch {
+			case s.Unsure != "":
+				p.Unknown(r, s.Pos, "what %s allows is not known: %s", s.Policy, s.Unsure)
+			case s.Allow && slices.ContainsFunc(s.Actions, everything) && (slices.ContainsFunc(s.Resources, everything) || len(s.NotResources) > 0):
+				p.Broken(r, s.Pos, "%s allows everything on everything", s.Policy)
 			}
 		}
 	}
+	for _, who := range p.Access.Principals {
+		p.Tried("whether a policy of %s allows everything on everything", who.Name)
+		judge(who.Res, who.Identity)
+		for _, why := range who.Unsure {
+			p.Unknown(who.Res, who.Res.Pos, "what %s may do is not known: %s", who.Name, why)
+		}
+	}
+	for _, r := range policies { // those that nobody has yet too
+		p.Tried("whether policy %s allows everything on everything", r.ID)
+		judge(r, p.Access.Policy(r.Get("PolicyDocument"), "policy "+r.ID, r.Pos))
+	}
 	return nil
 }
+
+// everything says whether a pattern is all actions, or all resources.
+func everything(pattern string) bool { return strings.Trim(pattern, "*:") == "" }
 
 func checkSupport(p *perimeter.Pass) error {
 	for _, who := range p.Access.Principals {
@@ -158,16 +178,48 @@ func checkTrailScope(p *perimeter.Pass) error {
 		if v := r.Get("IncludeGlobalServiceEvents"); v.Truth(true) != template.Yes {
 			p.Broken(r, v.Place(r.Pos), "%s leaves out global services", r.ID)
 		}
-		for _, s := range r.Get("EventSelectors").List() {
-			if v := s.Get("IncludeManagementEvents"); v.Truth(true) == template.No {
-				p.Broken(r, v.Place(r.Pos), "%s leaves out management events", r.ID)
-			}
-			if v := s.Get("ReadWriteType"); !v.Absent() && !v.Is("All") && s.Get("DataResources").Absent() {
-				p.Broken(r, v.Place(r.Pos), "%s records %s only", r.ID, v.Show())
-			}
-		}
+		judgeManagement(p, r)
 	}
 	return nil
+}
+
+// judgeManagement: some selector of a trail, if it has any, takes the calls that change
+// the account, all of them.
+func judgeManagement(p *perimeter.Pass, r *template.Resource) {
+	basic, advanced := r.Get("EventSelectors"), r.Get("AdvancedEventSelectors")
+	if why := cmp.Or(basic.Deep(), advanced.Deep()); why != "" {
+		p.Unknown(r, r.Pos, "what trail %s leaves out is not known: %s", r.ID, why)
+		return
+	}
+	if len(basic.List())+len(advanced.List()) == 0 {
+		return
+	}
+	for _, s := range basic.List() {
+		if rw := s.Get("ReadWriteType"); s.Get("IncludeManagementEvents").Truth(true) == template.Yes && (rw.Absent() || rw.Is("All")) {
+			return
+		}
+	}
+	read, write := false, false
+	for _, s := range advanced.List() {
+		management, only, narrowed := false, "", false
+		for _, f := range s.Get("FieldSelectors").List() {
+			eq := f.Get("Equals").List()
+			switch name := f.Get("Field").String(); {
+			case name == "eventCategory":
+				management = len(eq) > 0 && eq[0].Is("Management")
+			case name == "readOnly" && len(eq) > 0:
+				only = eq[0].String()
+			default: // of eventSource only KMS and the RDS data API can be left out
+				narrowed = narrowed || name != "eventSource" || f.Get("NotEquals").Absent()
+			}
+		}
+		if management && !narrowed {
+			read, write = read || only != "false", write || only != "true"
+		}
+	}
+	if !read || !write {
+		p.Broken(r, r.Pos, "%s leaves out management events, or some of them", r.ID)
+	}
 }
 
 func checkTrailBucket(p *perimeter.Pass) error {
@@ -181,8 +233,11 @@ func checkTrailBucket(p *perimeter.Pass) error {
 		for _, f := range []string{"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"} {
 			p.Must(b, "does not have "+f, "PublicAccessBlockConfiguration", f)
 		}
-		for _, s := range bucketStatements(p, b) {
-			if s.Allow && everyone(s) && len(s.Conditions) == 0 {
+		for _, s := range p.BucketStatements(b) {
+			switch {
+			case s.Unsure != "":
+				p.Unknown(b, s.Pos, "whom the policy of %s lets in is not known: %s", b.ID, s.Unsure)
+			case s.Allow && (everyone(s) || len(s.NotWho) > 0) && len(s.Conditions) == 0:
 				p.Broken(b, s.Pos, "the policy of %s lets everybody in", b.ID)
 			}
 		}
@@ -210,6 +265,7 @@ func checkRecorder(p *perimeter.Pass) error {
 		p.Tried("what recorder %s records", r.ID)
 		if !r.Get("RecordingGroup", "RecordingStrategy", "UseOnly").Is("ALL_SUPPORTED_RESOURCE_TYPES") {
 			p.Must(r, "does not record all supported types", "RecordingGroup", "AllSupported")
+			p.Must(r, "leaves out what is global, as IAM is", "RecordingGroup", "IncludeGlobalResourceTypes")
 		}
 	}
 	if len(p.World.OfType("AWS::Config::DeliveryChannel")) == 0 {
@@ -259,7 +315,7 @@ func dataEvents(kind string) func(*perimeter.Pass) error {
 			for _, s := range r.Get("EventSelectors").List() {
 				rw := s.Get("ReadWriteType")
 				for _, d := range s.Get("DataResources").List() {
-					if d.Get("Type").Is("AWS::S3::Object") && (rw.Absent() || rw.Is("All") || rw.Is(kind)) {
+					if d.Get("Type").Is("AWS::S3::Object") && (rw.Absent() || rw.Is("All") || rw.Is(kind)) && slices.ContainsFunc(d.Get("Values").List(), everyBucket) {
 						return nil
 					}
 				}
@@ -275,9 +331,15 @@ func dataEvents(kind string) func(*perimeter.Pass) error {
 	}
 }
 
+// everyBucket says whether a selector's value is all buckets (CloudTrail API, DataResource).
+func everyBucket(v *template.Value) bool {
+	s := v.String()
+	return strings.HasSuffix(s, ":s3") || strings.HasSuffix(s, ":s3:::")
+}
+
 func advancedObjects(r *template.Resource, kind string) bool {
 	for _, s := range r.Get("AdvancedEventSelectors").List() {
-		data, objects, only := false, false, ""
+		data, objects, only, part := false, false, "", false
 		for _, f := range s.Get("FieldSelectors").List() {
 			eq := f.Get("Equals").List()
 			switch f.Get("Field").String() {
@@ -289,9 +351,11 @@ func advancedObjects(r *template.Resource, kind string) bool {
 				if len(eq) > 0 {
 					only = eq[0].String()
 				}
+			default: // some names, some resources
+				part = true
 			}
 		}
-		if data && objects && (only == "" || only == "true" == (kind == "ReadOnly")) {
+		if data && objects && !part && (only == "" || only == "true" == (kind == "ReadOnly")) {
 			return true
 		}
 	}
@@ -316,59 +380,119 @@ func alarmChecks() []*perimeter.Control {
 		if len(f) < 3 || !strings.HasPrefix(f[0], "4.") {
 			continue
 		}
-		words := patternWords(f[2])
-		out = append(out, perimeter.CIS("people", f[0], whyWatch, func(p *perimeter.Pass) error { return checkAlarm(p, words) }))
+		out = append(out, perimeter.CIS("people", f[0], whyWatch, func(p *perimeter.Pass) error {
+			want, err := readPattern(f[2])
+			if err != nil {
+				return err
+			}
+			return checkAlarm(p, f[1], want.examples())
+		}))
 	}
 	return out
 }
 
-// patternWords are what a pattern compares with: a filter that has all of them sees
-// at least as much.
-func patternWords(pattern string) []string {
-	var out []string
-	for _, part := range strings.FieldsFunc(pattern, func(r rune) bool { return strings.ContainsRune("(){}", r) }) {
-		for _, term := range strings.Split(strings.ReplaceAll(part, "||", "&&"), "&&") {
-			name, value, ok := strings.Cut(term, "=")
-			if !ok || strings.HasSuffix(strings.TrimSpace(name), "!") {
-				continue
-			}
-			if v := strings.Trim(strings.TrimSpace(value), `"`); v != "" {
-				out = append(out, v)
-			}
-		}
-	}
-	return out
-}
-
-func checkAlarm(p *perimeter.Pass, words []string) error {
+// checkAlarm: of the filters on a trail's log, one sees every event that the
+// recommendation's own pattern is for, and an alarm rings at the first of them.
+func checkAlarm(p *perimeter.Pass, name string, events []event) error {
 	filters := p.World.OfType("AWS::Logs::MetricFilter")
 	if len(trails(p)) == 0 {
 		return nil
 	}
-	p.Tried("%d metric filters for one that sees %s", len(filters), strings.Join(words, ", "))
+	p.Tried("%d metric filters for one that sees what %s is for", len(filters), name)
+	var near *template.Resource
+	var missed event
+	least := len(events)
 	for _, f := range filters {
-		pattern := f.Get("FilterPattern").String()
-		if slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(pattern, w) }) {
+		v := f.Get("FilterPattern")
+		if v.Unknown() {
+			p.Unknown(f, v.Place(f.Pos), "what metric filter %s sees is not known: %s", f.ID, v.Why())
+			return nil
+		}
+		got, err := readPattern(v.String())
+		if err != nil {
 			continue
 		}
-		for _, t := range f.Get("MetricTransformations").List() {
-			if alarmed(p, t) {
-				return nil
+		miss, which := 0, event(nil)
+		for _, e := range events {
+			if !got.sees(e) {
+				miss, which = miss+1, e
 			}
 		}
-		p.Broken(f, f.Pos, "metric filter %s counts, and no alarm with an action is on what it counts", f.ID)
+		if miss > 0 {
+			if miss < least {
+				near, missed, least = f, which, miss
+			}
+			continue
+		}
+		judgeFilter(p, f)
 		return nil
 	}
-	p.Broken(nil, template.Pos{}, "no metric filter on the trail's log sees %s", strings.Join(words, ", "))
+	if near != nil {
+		p.Broken(near, near.Place("FilterPattern"), "metric filter %s comes nearest to %s, and does not see each %s", near.ID, name, missed)
+		return nil
+	}
+	p.Broken(nil, template.Pos{}, "no metric filter on the trail's log sees what %s is for: %s", name, events[0])
 	return nil
 }
 
-func alarmed(p *perimeter.Pass, t *template.Value) bool {
-	for _, a := range p.World.OfType("AWS::CloudWatch::Alarm") {
-		if a.Get("MetricName").String() == t.Get("MetricName").String() && a.Get("Namespace").String() == t.Get("MetricNamespace").String() &&
-			len(a.Get("AlarmActions").List()) > 0 && a.Get("ActionsEnabled").Truth(true) == template.Yes {
-			return true
+// judgeFilter: a filter that sees an event is on a trail's log, and an alarm on what it
+// counts rings.
+func judgeFilter(p *perimeter.Pass, f *template.Resource) {
+	switch v := f.Get("LogGroupName"); ofTrail(p, v) {
+	case template.No:
+		p.Broken(f, v.Place(f.Pos), "metric filter %s reads the log %s, to which no trail is delivered", f.ID, v.Show())
+		return
+	case template.Maybe:
+		p.Unknown(f, v.Place(f.Pos), "whether metric filter %s reads a trail's log is not known: %s", f.ID, v.Show())
+		return
+	}
+	why := ""
+	for _, t := range f.Get("MetricTransformations").List() {
+		ok, but := alarmed(p, t)
+		if ok {
+			return
+		}
+		why = cmp.Or(why, but)
+	}
+	p.Broken(f, f.Pos, "metric filter %s counts, and %s", f.ID, cmp.Or(why, "no alarm with an action is on what it counts"))
+}
+
+// ofTrail says whether a trail is delivered to a log group.
+func ofTrail(p *perimeter.Pass, group *template.Value) template.Tri {
+	name, out := p.Access.Text(group.String()), template.No
+	for _, t := range p.World.OfType("AWS::CloudTrail::Trail") {
+		to := t.Get("CloudWatchLogsLogGroupArn")
+		switch arn := p.Access.Text(to.String()); {
+		case to.Absent():
+		case name != "" && !group.Unknown() && strings.Contains(arn+":", ":log-group:"+name+":"):
+			return template.Yes
+		case p.World.Of(to) != nil && p.World.Of(to) == p.World.Of(group):
+			return template.Yes
+		case group.Unknown() || to.Unknown() || name == "":
+			out = template.Maybe
 		}
 	}
-	return false
+	return out
+}
+
+// alarmed says whether an alarm on a filter's metric rings at the first event.
+func alarmed(p *perimeter.Pass, t *template.Value) (ok bool, why string) {
+	for _, a := range p.World.OfType("AWS::CloudWatch::Alarm") {
+		if a.Get("MetricName").String() != t.Get("MetricName").String() || a.Get("Namespace").String() != t.Get("MetricNamespace").String() {
+			continue
+		}
+		level, err := strconv.ParseFloat(a.Get("Threshold").String(), 64)
+		over := a.Get("ComparisonOperator")
+		switch {
+		case len(a.Get("AlarmActions").List()) == 0:
+			why = "alarm " + a.ID + " on it tells nobody (AlarmActions)"
+		case a.Get("ActionsEnabled").Truth(true) != template.Yes:
+			why = "the actions of alarm " + a.ID + " on it are off"
+		case err != nil || !(over.Is("GreaterThanOrEqualToThreshold") && level <= 1 || over.Is("GreaterThanThreshold") && level < 1):
+			why = "alarm " + a.ID + " on it does not ring at the first event (" + over.Show() + " " + a.Get("Threshold").Show() + ")"
+		default:
+			return true, ""
+		}
+	}
+	return false, why
 }

@@ -60,6 +60,7 @@ func judgeTrails(p *perimeter.Pass) {
 		if t.Get("KMSKeyId").Absent() {
 			p.Broken(t, t.Pos, "trail %s is not encrypted with a key of yours", t.ID)
 		}
+		judgeManagement(p, t)
 		judgeLogBucket(p, t, t.Get("S3BucketName"))
 	}
 }
@@ -78,7 +79,7 @@ func judgeLogBucket(p *perimeter.Pass, by *template.Resource, ref *template.Valu
 		return
 	}
 	arn := p.Access.ARN(b)
-	for _, s := range bucketStatements(p, b) {
+	for _, s := range p.BucketStatements(b) {
 		if !s.Allow && everyone(s) && len(s.Conditions) == 0 && about(s, "s3:DeleteObject", arn+"/x") && about(s, "s3:DeleteObjectVersion", arn+"/x") {
 			return
 		}
@@ -97,16 +98,6 @@ func everyone(s *access.Statement) bool {
 
 func about(s *access.Statement, action, resource string) bool {
 	return access.About(s, action, resource) == template.Yes
-}
-
-func bucketStatements(p *perimeter.Pass, b *template.Resource) []*access.Statement {
-	var out []*access.Statement
-	for _, r := range p.World.OfType("AWS::S3::BucketPolicy") {
-		if p.World.Of(r.Get("Bucket")) == b {
-			out = append(out, p.Access.Policy(r.Get("PolicyDocument"), "the policy of bucket "+b.ID, r.Pos)...)
-		}
-	}
-	return out
 }
 
 func judgeAccessLogs(p *perimeter.Pass) {
@@ -198,7 +189,7 @@ func targets(p *perimeter.Pass) []target {
 		}
 	}
 	for _, b := range logBuckets(p) {
-		policy, arn := bucketStatements(p, b), p.Access.ARN(b)
+		policy, arn := p.BucketStatements(b), p.Access.ARN(b)
 		out = append(out, target{b, arn + "/any", policy, []string{"s3:DeleteObject", "s3:DeleteObjectVersion"}},
 			target{b, arn, policy, []string{"s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutLifecycleConfiguration", "s3:DeleteBucket", "s3:PutBucketVersioning"}})
 	}
@@ -230,9 +221,7 @@ func judgeMay(p *perimeter.Pass, who *access.Principal, action, resource string,
 	}
 	d := p.Access.Decide(access.Request{Who: who, Action: action, Resource: resource}, policy, mode)
 	if d.Allowed != template.Yes {
-		// A condition that a template cannot judge (a tag, a service in between)
-		// is not held against a role here; the escalation check looks at those.
-		if d.Allowed == template.Maybe && (d.By == nil || d.By.Unsure != "") {
+		if d.Allowed == template.Maybe {
 			p.Unknown(who.Res, who.Res.Pos, "whether %s may do %s is not known: %s", who.Name, action, d.Why)
 		}
 		return
