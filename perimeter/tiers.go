@@ -71,6 +71,11 @@ func (p *Pass) Tiers() []*Tier {
 				}
 			}
 		}
+		if td := p.World.Of(n.Res.Get("TaskDefinition")); td != nil {
+			t.Profile = td.Get("TaskRoleArn")
+			t.Role = p.Access.Of(t.Profile)
+			names += " " + td.ID
+		}
 		if strings.Contains(strings.ToLower(names), plan.Admin) {
 			t.Name = plan.Admin
 		}

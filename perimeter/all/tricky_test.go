@@ -113,6 +113,34 @@ func TestTricky(t *testing.T) {
 			"vpc/internet-reach", broken, "port 22"},
 		{"a stack within whose template is elsewhere", one(network + vm + "  App: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: 'https://example.com/app.yaml'}}\n"), "vpc/resolved", unknown, "not here"},
 
+		{"a balancer without groups", one(network + `
+  Nlb: {Type: AWS::ElasticLoadBalancingV2::LoadBalancer, Properties: {Type: network, Scheme: internet-facing, Subnets: [!Ref A, !Ref B]}}
+  L: {Type: AWS::ElasticLoadBalancingV2::Listener, Properties: {LoadBalancerArn: !Ref Nlb, Port: 22, Protocol: TCP, DefaultActions: []}}
+`), "vpc/internet-reach", broken, "everything"},
+		{"a balancer without groups, inside", one(network + `
+  Nlb: {Type: AWS::ElasticLoadBalancingV2::LoadBalancer, Properties: {Type: network, Scheme: internal, Subnets: [!Ref A, !Ref B], SecurityGroups: [!Ref G]}}
+  G: {Type: AWS::EC2::SecurityGroup, Properties: {GroupDescription: g, VpcId: !Ref Vpc, SecurityGroupIngress: [{IpProtocol: tcp, FromPort: 22, ToPort: 22, CidrIp: 10.0.0.0/16}]}}
+`), "vpc/internet-reach", held, ""},
+		{"an instance in no subnet is in the default VPC", one(`
+  G: {Type: AWS::EC2::SecurityGroup, Properties: {GroupDescription: g, SecurityGroupIngress: [{IpProtocol: tcp, FromPort: 22, ToPort: 22, CidrIp: 0.0.0.0/0}]}}
+  Vm: {Type: AWS::EC2::Instance, Properties: {ImageId: ami-1, SecurityGroups: [!Ref G]}}
+`), "vpc/internet-reach", broken, "default VPC"},
+		{"an instance with an interface that is made beside it", one(strings.Replace(network, "GatewayId: !Ref Igw", "NatGatewayId: nat-1", 1) + `
+  G: {Type: AWS::EC2::SecurityGroup, Properties: {GroupDescription: g, VpcId: !Ref Vpc, SecurityGroupIngress: [{IpProtocol: tcp, FromPort: 22, ToPort: 22, CidrIp: 0.0.0.0/0}]}}
+  Eni: {Type: AWS::EC2::NetworkInterface, Properties: {SubnetId: !Ref A, GroupSet: [!Ref G]}}
+  Vm: {Type: AWS::EC2::Instance, Properties: {ImageId: ami-1, NetworkInterfaces: [{DeviceIndex: '0', NetworkInterfaceId: !Ref Eni}]}}
+`), "vpc/internet-reach", held, ""},
+		{"a kind of server that is not modelled, open", one(network + `
+  G: {Type: AWS::EC2::SecurityGroup, Properties: {GroupDescription: g, VpcId: !Ref Vpc, SecurityGroupIngress: [{IpProtocol: tcp, FromPort: 5439, ToPort: 5439, CidrIp: 0.0.0.0/0}]}}
+  Red: {Type: AWS::Redshift::Cluster, Properties: {PubliclyAccessible: true, VpcSecurityGroupIds: [!Ref G]}}
+`), "vpc/internet-reach", unknown, "AWS::Redshift::Cluster"},
+		{"a kind of server that is not modelled, closed", one(network + `
+  G: {Type: AWS::EC2::SecurityGroup, Properties: {GroupDescription: g, VpcId: !Ref Vpc, SecurityGroupIngress: [{IpProtocol: tcp, FromPort: 5439, ToPort: 5439, CidrIp: 10.0.0.0/16}]}}
+  Os: {Type: AWS::OpenSearchService::Domain, Properties: {VPCOptions: {SecurityGroupIds: [!Ref G], SubnetIds: [!Ref A]}}}
+`), "vpc/internet-reach", held, ""},
+		{"a cluster's API is public unless it is said", one(network + "  K: {Type: AWS::EKS::Cluster, Properties: {RoleArn: x, ResourcesVpcConfig: {SubnetIds: [!Ref A]}}}\n"), "vpc/internet-reach", unknown, "EndpointPublicAccess"},
+		{"a store that is not encrypted", one("\n  Red: {Type: AWS::Redshift::Cluster, Properties: {NodeType: ra3}}\n"), "database/restorable", broken, "not encrypted on disk (Encrypted)"},
+
 		{"a route table that no template makes", map[string]string{"a.yaml": "Parameters: {Table: {Type: String}}\nResources:" + strings.Replace(network, "SubnetId: !Ref A, RouteTableId: !Ref Rt", "SubnetId: !Ref A, RouteTableId: !Ref Table", 1) + vm}, "vpc/internet-reach", unknown, "not known"},
 		{"a public address that a parameter decides", map[string]string{"a.yaml": "Parameters: {Public: {Type: String}}\nResources:" + network + strings.Replace(vm, "AssociatePublicIpAddress: true", "AssociatePublicIpAddress: !Ref Public", 1)}, "vpc/internet-reach", unknown, ""},
 	} {

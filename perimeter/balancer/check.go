@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ringwall/ringwall/internal/lazy"
 	"github.com/ringwall/ringwall/internal/template"
 	"github.com/ringwall/ringwall/perimeter"
 	"github.com/ringwall/ringwall/plan"
@@ -216,6 +217,8 @@ func judgeClient(p *perimeter.Pass, r *template.Resource, name string, v *templa
 		p.Unknown(r, v.Place(r.Pos), "rule %s forwards to the admin tier for a %s that is not known: %s", r.ID, name, v.Show())
 	case s == "*" || strings.HasPrefix(s, "0.0.0.0/") || s == "::/0":
 		p.Broken(r, v.Place(r.Pos), "rule %s forwards to the admin tier for every %s", r.ID, name)
+	case strings.ContainsAny(s, "*?") && !octets().MatchString(s):
+		p.Unknown(r, v.Place(r.Pos), "rule %s forwards to the admin tier for every %s that matches %s; whether that is administrators alone is not known", r.ID, name, s)
 	case strings.Contains(s, "/"):
 		p.Broken(r, v.Place(r.Pos), "rule %s compares %s with the text %q: a header condition knows no ranges, so nobody matches", r.ID, name, s)
 	default:
@@ -228,6 +231,9 @@ func judgeClient(p *perimeter.Pass, r *template.Resource, name string, v *templa
 		}
 	}
 }
+
+// octets is a pattern that stands for a range of addresses, as far as a text can.
+var octets = lazy.Regexp(`^([0-9]{1,3}\.){1,3}\*$`)
 
 // judgeOrder: the admin rule is tried before the fleet's.
 func judgeOrder(p *perimeter.Pass, r *template.Resource, fleets []*perimeter.Tier) {

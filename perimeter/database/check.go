@@ -64,7 +64,6 @@ func judgeRoutes(p *perimeter.Pass, n *reach.Node) {
 	for _, s := range n.Subnets {
 		for _, r := range s.Table.Routes {
 			switch r.Target {
-			case reach.GatewayEndpoint:
 			case reach.UnknownTarget:
 				p.Unknown(n.Res, r.Pos, "%s, of %s, has a route to something unknown", s, n)
 			default:

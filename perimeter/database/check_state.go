@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ringwall/ringwall/internal/access"
 	"github.com/ringwall/ringwall/internal/template"
 	"github.com/ringwall/ringwall/perimeter"
 )
@@ -22,6 +23,11 @@ var stores = map[string]store{
 	"AWS::EFS::FileSystem":               {"Encrypted", "", []string{"Retain", "RetainExceptOnCreate"}, true},
 	"AWS::DynamoDB::Table":               {"SSESpecification.SSEEnabled", "DeletionProtectionEnabled", []string{"Retain", "RetainExceptOnCreate"}, true},
 	"AWS::ElastiCache::ReplicationGroup": {"AtRestEncryptionEnabled", "", nil, false},
+	"AWS::DocDB::DBCluster":              {"StorageEncrypted", "DeletionProtection", []string{"Snapshot", "Retain", "RetainExceptOnCreate"}, true},
+	"AWS::Neptune::DBCluster":            {"StorageEncrypted", "DeletionProtection", []string{"Snapshot", "Retain", "RetainExceptOnCreate"}, true},
+	"AWS::Redshift::Cluster":             {"Encrypted", "", []string{"Snapshot", "Retain", "RetainExceptOnCreate"}, true},
+	"AWS::OpenSearchService::Domain":     {"EncryptionAtRestOptions.Enabled", "", []string{"Retain", "RetainExceptOnCreate"}, false},
+	"AWS::EC2::Volume":                   {"Encrypted", "", []string{"Snapshot", "Retain", "RetainExceptOnCreate"}, true},
 }
 
 func checkRestorable(p *perimeter.Pass) error {
@@ -127,6 +133,12 @@ func judgeSelected(p *perimeter.Pass, r *template.Resource) {
 	unsure := ""
 	for _, sel := range p.World.OfType("AWS::Backup::BackupSelection") {
 		s := sel.Get("BackupSelection")
+		if t, why := leftOut(p, s, r, arn); t != template.No {
+			if t == template.Maybe {
+				unsure = why
+			}
+			continue
+		}
 		for _, x := range s.Get("Resources").List() {
 			if p.World.Of(x) == r || x.Is("*") && len(s.Get("ListOfTags").List()) == 0 && s.Get("Conditions").Absent() || p.Access.Text(x.String()) == arn {
 				return
@@ -153,6 +165,38 @@ func judgeSelected(p *perimeter.Pass, r *template.Resource) {
 	p.Broken(r, r.Pos, "no backup plan keeps %s: there is no selection with it", r.ID)
 }
 
+// leftOut says whether a selection takes a store out again, by name or by a condition
+// that is not on equal tags.
+func leftOut(p *perimeter.Pass, s *template.Value, r *template.Resource, arn string) (t template.Tri, why string) {
+	t = template.No
+	for _, x := range s.Get("NotResources").List() {
+		switch {
+		case p.World.Of(x) == r:
+			return template.Yes, ""
+		case x.Unknown():
+			t, why = template.Maybe, x.Why()
+		case access.Matches(p.Access.Text(x.String()), arn) == template.Yes:
+			return template.Yes, ""
+		case ofService(r, x.String()) && !strings.HasPrefix(arn, "arn:"): // the store's name is not in the templates
+			t, why = template.Maybe, "a selection leaves out "+x.Show()
+		}
+	}
+	for _, kind := range []string{"StringLike", "StringNotEquals", "StringNotLike"} {
+		if !s.Get("Conditions", kind).Absent() {
+			t, why = template.Maybe, "a selection has a condition "+kind
+		}
+	}
+	return t, why
+}
+
+// ofService says whether a pattern of an ARN can be one of a store's service.
+func ofService(r *template.Resource, pattern string) bool {
+	service := map[string]string{"AWS::RDS": "rds", "AWS::EFS": "elasticfilesystem", "AWS::DynamoDB": "dynamodb",
+		"AWS::DocDB": "rds", "AWS::Neptune": "rds", "AWS::Redshift": "redshift", "AWS::EC2": "ec2"}[r.Type[:strings.LastIndex(r.Type, "::")]]
+	parts := strings.SplitN(pattern, ":", 6)
+	return len(parts) < 3 || access.Matches(parts[2], service) != template.No
+}
+
 func tagged(r *template.Resource, key, value string) bool {
 	for _, f := range []string{"Tags", "FileSystemTags"} {
 		for _, t := range r.Get(f).List() {
@@ -166,15 +210,50 @@ func tagged(r *template.Resource, key, value string) bool {
 
 func judgeVault(p *perimeter.Pass) {
 	p.Tried("whether backups can be deleted, and whether a restore is ever tried")
-	locked := false
+	locked := map[string]bool{}
 	for _, v := range p.World.OfType("AWS::Backup::BackupVault", "AWS::Backup::LogicallyAirGappedBackupVault") {
-		locked = locked || !v.Get("LockConfiguration").Absent() || v.Type != "AWS::Backup::BackupVault"
+		if !v.Get("LockConfiguration").Absent() || v.Type != "AWS::Backup::BackupVault" {
+			locked[v.Key()] = true
+			locked[v.Get("BackupVaultName").String()] = true
+		}
 	}
-	if !locked {
+	if len(locked) == 0 {
 		p.Broken(nil, template.Pos{}, "no backup vault is locked: whoever may delete the data may delete its backups")
+	}
+	for _, plan := range p.World.OfType("AWS::Backup::BackupPlan") {
+		judgePlan(p, plan, locked)
 	}
 	if len(p.World.OfType("AWS::Backup::RestoreTestingSelection")) == 0 {
 		p.Broken(nil, template.Pos{}, "no restore is tried (AWS::Backup::RestoreTestingSelection): that a backup can be read is a hope")
+	}
+}
+
+// judgePlan: what a plan keeps comes into a locked vault, at once or as a copy.
+func judgePlan(p *perimeter.Pass, plan *template.Resource, locked map[string]bool) {
+	var other, unsure *template.Value
+	for _, rule := range plan.Get("BackupPlan", "BackupPlanRule").List() {
+		vaults := []*template.Value{rule.Get("TargetBackupVault")}
+		for _, c := range rule.Get("CopyActions").List() {
+			vaults = append(vaults, c.Get("DestinationBackupVaultArn"))
+		}
+		for _, v := range vaults {
+			name, known := v.Literal()
+			switch r := p.World.Of(v); {
+			case r != nil && locked[r.Key()], known && name != "" && locked[name]:
+				return
+			case r == nil && !known:
+				unsure = v
+			default:
+				other = v
+			}
+		}
+	}
+	switch {
+	case len(locked) == 0: // said already
+	case unsure != nil:
+		p.Unknown(plan, unsure.Place(plan.Pos), "whether backup plan %s keeps in a locked vault is not known: %s", plan.ID, unsure.Show())
+	default:
+		p.Broken(plan, other.Place(plan.Pos), "backup plan %s keeps in vault %s, which is not the locked one: whoever may delete the data may delete its backups", plan.ID, other.Show())
 	}
 }
 
@@ -216,8 +295,13 @@ func judgeTransit(p *perimeter.Pass) {
 	}
 	for _, d := range p.World.OfType("AWS::CloudFront::Distribution") {
 		p.Tried("with what distribution %s protects what it takes", d.ID)
-		v := d.Get("DistributionConfig", "ViewerCertificate", "MinimumProtocolVersion")
-		if s, ok := v.Literal(); !ok && !v.Absent() {
+		certificate := d.Get("DistributionConfig", "ViewerCertificate")
+		v := certificate.Get("MinimumProtocolVersion")
+		if own := certificate.Get("CloudFrontDefaultCertificate"); own.Truth(false) != template.No {
+			// With its own certificate CloudFront takes TLS 1.0, whatever is written
+			// (CloudFront API, ViewerCertificate).
+			p.Judge(own.Truth(false), d, own.Place(d.Pos), nil, "distribution %s has CloudFront's own certificate, with which it takes TLS 1.0 whatever MinimumProtocolVersion says", d.ID)
+		} else if s, ok := v.Literal(); !ok && !v.Absent() {
 			p.Unknown(d, v.Place(d.Pos), "the least TLS of distribution %s is %s", d.ID, v.Show())
 		} else if !strings.HasPrefix(s, "TLSv1.2") && !strings.HasPrefix(s, "TLSv1.3") {
 			p.Broken(d, v.Place(d.Place("DistributionConfig")), "distribution %s takes TLS older than 1.2 (MinimumProtocolVersion is %s)", d.ID, v.Show())
@@ -229,6 +313,9 @@ func judgeTransit(p *perimeter.Pass) {
 			case !v.Is("https-only") && !v.Is("redirect-to-https"):
 				p.Unknown(d, v.Place(d.Pos), "whether behaviour %s answers plain HTTP is not known: ViewerProtocolPolicy is %s", b.Path, v.Show())
 			}
+		}
+		for _, o := range d.Get("DistributionConfig", "Origins").List() {
+			judgeOrigin(p, d, o)
 		}
 	}
 }
@@ -257,6 +344,30 @@ func judgeClassic(p *perimeter.Pass, lb *template.Resource) {
 			p.Unknown(lb, proto.Place(lb.Pos), "which versions of TLS %s takes is not known: a balancer of the first generation; want AWS::ElasticLoadBalancingV2::LoadBalancer", lb.ID)
 		default:
 			p.Unknown(lb, proto.Place(lb.Pos), "%s passes %s on as it is; whether there is TLS in it only what is behind it decides", lb.ID, proto.Show())
+		}
+	}
+}
+
+// judgeOrigin: what CloudFront asks a balancer is as encrypted as what it is asked. A
+// bucket that is a web site knows no TLS; another promise is about those.
+func judgeOrigin(p *perimeter.Pass, d *template.Resource, o *template.Value) {
+	c := o.Get("CustomOriginConfig")
+	if v := p.World.Of(o.Get("VpcOriginConfig", "VpcOriginId")); v != nil {
+		c = v.Get("VpcOriginEndpointConfig")
+	}
+	if c.Absent() || strings.Contains(o.Get("DomainName").String(), "s3-website") {
+		return
+	}
+	switch v := c.Get("OriginProtocolPolicy"); {
+	case v.Unknown():
+		p.Unknown(d, v.Place(d.Pos), "whether CloudFront asks origin %s over TLS is not known: %s", o.Get("Id").Show(), v.Show())
+	case !v.Absent() && !v.Is("https-only"):
+		p.Broken(d, v.Place(d.Pos), "CloudFront asks origin %s in plain HTTP (OriginProtocolPolicy is %s)", o.Get("Id").Show(), v.Show())
+	}
+	for _, v := range c.Get("OriginSSLProtocols").List() {
+		if v.Is("SSLv3") || v.Is("TLSv1") || v.Is("TLSv1.1") {
+			p.Broken(d, v.Place(d.Pos), "CloudFront may ask origin %s with %s (OriginSSLProtocols)", o.Get("Id").Show(), v.Show())
+			return
 		}
 	}
 }

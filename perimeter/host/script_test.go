@@ -172,3 +172,18 @@ func TestUnknownScript(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What is a mount of the whole file system, and what only names it.
+func TestDangerousMounts(t *testing.T) {
+	for command, want := range map[string]bool{
+		`echo "{efs_fs_id}:/ {efs_mount_dir} efs _netdev,noresvport,tls,iam 0 0" >> /etc/fstab`: true,
+		"mount -a -t efs -o tls,iam {efs_fs_id} {efs_mount_dir}":                                true,
+		"mount.efs {efs_fs_id} /srv":                                                            true,
+		"echo {efs_fs_id} {efs_mount_dir} {site_hostname} > /etc/site":                          false,
+		"aws efs describe-file-systems --file-system-id {efs_fs_id} | jq":                       false,
+	} {
+		if got := dangerous(command) != ""; got != want {
+			t.Errorf("%s: got dangerous %t, want %t", command, got, want)
+		}
+	}
+}

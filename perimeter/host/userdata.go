@@ -96,7 +96,7 @@ var dangers = []struct {
 	{lazy.Regexp(`\b(wget|curl)\b[^|;&]*\bhttp://`), "a download that anybody on the way can change"},
 	{lazy.Regexp(`amazon-linux-extras`), "Amazon Linux 2 has ended, and its extras with it"},
 	{lazy.Regexp(`php7\.|setup_1[0-8]\.x`), "a version that gets no more patches"},
-	{lazy.Regexp(`\{efs_fs_id\}:?/? |-t efs\b`), "a mount of the whole file system, beside the access points: the file system refuses it"},
+	{lazy.Regexp(`\{efs_fs_id\}:/\S*\s|-t efs\b|\bmount\.efs\b`), "a mount of the whole file system, beside the access points: the file system refuses it"},
 	{lazy.Regexp(`npm install .*--unsafe-perm|npm install -g`), "packages of no fixed version, whose scripts run as root"},
 }
 

@@ -75,6 +75,13 @@ func checkIngress(p *perimeter.Pass) error {
 		return nil
 	}
 	balancers := balancerGroups(p)
+	for _, n := range p.Reach.Nodes {
+		for _, g := range n.Groups {
+			if n.Kind != reach.Balancer && balancers[g.Key] {
+				p.Broken(n.Res, n.Res.Pos, "%s has the load balancer's security group %s too: whoever takes connections from that group takes its", n, g.Name)
+			}
+		}
+	}
 	for _, t := range tiers {
 		p.Tried("who may connect to %s", t.Node)
 		for _, why := range t.Node.Unsure {
@@ -307,10 +314,16 @@ func judgeEndpoint(p *perimeter.Pass, e *template.Resource) {
 		switch {
 		case s.Unsure != "":
 			p.Unknown(e, s.Pos, "what endpoint %s passes is not known: %s", e.ID, s.Unsure)
-		case s.Allow && everyAction(s.Actions) && slices.ContainsFunc(s.Resources, anybodys) && len(s.Conditions) == 0 && !refusesOthers(statements):
+		case s.Allow && (everyAction(s.Actions) || len(s.NotActions) > 0) && (slices.ContainsFunc(s.Resources, anybodys) || len(s.NotResources) > 0) && !slices.ContainsFunc(s.Conditions, own) && !refusesOthers(statements):
 			p.Broken(e, s.Pos, "endpoint %s passes every action on everything, in any account", e.ID)
 		}
 	}
+}
+
+// own says whether a condition is on whose the identity or the thing is: nothing else
+// keeps a request for another account from passing.
+func own(c access.Condition) bool {
+	return strings.HasPrefix(c.Key, "aws:resource") || strings.HasPrefix(c.Key, "aws:principal") || strings.HasSuffix(c.Key, ":resourceaccount")
 }
 
 // everyAction says whether all that a service does is among the actions.
@@ -329,8 +342,6 @@ func anybodys(resource string) bool {
 // does that is for an account's or an organization's own things only.
 func refusesOthers(statements []*access.Statement) bool {
 	return slices.ContainsFunc(statements, func(s *access.Statement) bool {
-		return !s.Allow && slices.Contains(s.Actions, "*") && slices.Contains(s.Resources, "*") && slices.ContainsFunc(s.Conditions, func(c access.Condition) bool {
-			return strings.HasPrefix(c.Key, "aws:resource") || strings.HasPrefix(c.Key, "aws:principal")
-		})
+		return !s.Allow && slices.Contains(s.Actions, "*") && slices.Contains(s.Resources, "*") && slices.ContainsFunc(s.Conditions, own)
 	})
 }

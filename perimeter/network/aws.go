@@ -1,6 +1,9 @@
 package network
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/ringwall/ringwall/internal/cfn"
 	"github.com/ringwall/ringwall/internal/cfn/res"
 	"github.com/ringwall/ringwall/plan"
@@ -10,11 +13,17 @@ import (
 // records (docs.aws.amazon.com/acm, CAA). Nobody else may issue for the site.
 var issuers = []string{"amazon.com", "amazontrust.com", "awstrust.com", "amazonaws.com"}
 
+// reserved are zones that nobody can register (RFC 2606, RFC 6761).
+var reserved = []string{".test", ".example", ".invalid", ".localhost", ".example.com", ".example.net", ".example.org"}
+
 // synth adds the site's names: certificates for the balancer and for the edge, the
 // records that lead to the edge, who may issue certificates, and an alarm when
 // somebody changes DNS.
 func synth(p *plan.Plan, s *cfn.Stacks) error {
 	home, edge := s.Stack(plan.StackNetwork), s.Stack(plan.StackCDN)
+	if z := "." + p.Network.HostedZone; slices.ContainsFunc(reserved, func(r string) bool { return strings.HasSuffix(z, r) }) {
+		s.Note(cfn.Note{Key: "network.zone", Why: p.Network.HostedZone + " is a name for examples and tests, which nobody can have: name your own hosted zone before you deploy"})
+	}
 	var names []string
 	for _, h := range p.PublicHosts() {
 		if !p.Network.InZone(h) {

@@ -19,9 +19,16 @@ var checks = []*perimeter.Control{
 }
 
 func checkInternet(p *perimeter.Pass) error {
-	if len(p.Reach.Nodes) == 0 {
+	strangers := p.Reach.Strangers()
+	if len(p.Reach.Nodes)+len(strangers) == 0 {
 		p.Absent("anything with a network interface")
 		return nil
+	}
+	for _, s := range strangers {
+		p.Tried("whether the internet can come to %s, a %s", s.Res.ID, s.Res.Type)
+		if s.Public != template.No {
+			p.Unknown(s.Res, s.Res.Pos, "whether the internet reaches %s is not known: how a %s is reached is not judged here, and %s", s.Res.ID, s.Res.Type, s.Why)
+		}
 	}
 	for _, n := range p.Reach.Nodes {
 		p.Tried("who on the internet can open a connection to %s", n)

@@ -1,6 +1,9 @@
 package vpc
 
 import (
+	"net/netip"
+	"slices"
+
 	"github.com/ringwall/ringwall/internal/reach"
 	"github.com/ringwall/ringwall/internal/template"
 	"github.com/ringwall/ringwall/perimeter"
@@ -57,9 +60,14 @@ func admin(family string) func(*perimeter.Pass) error {
 		for _, g := range groups {
 			p.Tried("what security group %s takes from %s", g.Name, family)
 			for _, r := range g.In {
-				for _, port := range adminPorts {
-					if (r.Ports.Protocol == reach.TCP || r.Ports.Protocol == reach.All) && r.Ports.Spans.Has(port) && r.Peer.Block.IsValid() && r.Peer.Block.String() == family {
-						p.Broken(g.Res, r.Pos, "security group %s takes port %d from %s", g.Name, port, family)
+				if (r.Ports.Protocol == reach.TCP || r.Ports.Protocol == reach.All) && r.Peer.Block.IsValid() && whole(r.Peer.Block, family) {
+					for _, port := range adminPorts {
+						if r.Unsure == "" && r.Ports.Spans.Has(port) {
+							p.Broken(g.Res, r.Pos, "security group %s takes port %d from %s", g.Name, port, r.Peer.Block)
+						}
+					}
+					if r.Unsure != "" {
+						p.Unknown(g.Res, r.Pos, "what security group %s takes from %s is not known: %s", g.Name, r.Peer.Block, r.Unsure)
 					}
 				}
 				if r.Peer.Unsure != "" {
@@ -71,6 +79,13 @@ func admin(family string) func(*perimeter.Pass) error {
 	}
 }
 
+// whole says whether a block is so much of a family's internet that a few of its size
+// are all of it.
+func whole(b netip.Prefix, family string) bool {
+	most := map[string]int{"0.0.0.0/0": 7, "::/0": 15}[family]
+	return b.Addr().Is4() == (family == "0.0.0.0/0") && b.Bits() <= most && reach.Public(b)
+}
+
 func checkPeering(p *perimeter.Pass) error {
 	peers := p.World.OfType("AWS::EC2::VPCPeeringConnection")
 	if len(peers) == 0 {
@@ -78,16 +93,32 @@ func checkPeering(p *perimeter.Pass) error {
 		return nil
 	}
 	for _, r := range p.World.OfType("AWS::EC2::Route") {
-		if r.Get("VpcPeeringConnectionId").Absent() {
+		to := r.Get("VpcPeeringConnectionId")
+		if to.Absent() {
 			continue
 		}
 		p.Tried("how much route %s leads to the peer", r.ID)
-		d := r.Get("DestinationCidrBlock")
-		s, ok := d.Literal()
-		if !ok {
-			p.Unknown(r, d.Place(r.Pos), "how much route %s leads to the peer is not known: %s", r.ID, d.Show())
-		} else if s == "0.0.0.0/0" || len(s) > 3 && (s[len(s)-3:] == "/16" || s[len(s)-2:] == "/8") {
-			p.Broken(r, d.Place(r.Pos), "route %s leads to all of the peer (%s), want the subnets that are needed", r.ID, s)
+		var all []netip.Prefix // of the peer, where the templates make it
+		if c := p.World.Of(to); c != nil {
+			for _, end := range []string{"PeerVpcId", "VpcId"} {
+				if b, err := netip.ParsePrefix(p.World.Of(c.Get(end)).Get("CidrBlock").String()); err == nil {
+					all = append(all, b)
+				}
+			}
+		}
+		v := r.Get("DestinationCidrBlock")
+		if v.Absent() {
+			v = r.Get("DestinationIpv6CidrBlock")
+		}
+		s, _ := v.Literal()
+		d, err := netip.ParsePrefix(s)
+		switch {
+		case err != nil && v.Absent():
+			p.Unknown(r, r.Place("DestinationPrefixListId"), "how much route %s leads to the peer is not known: it leads what is in a prefix list", r.ID)
+		case err != nil:
+			p.Unknown(r, v.Place(r.Pos), "how much route %s leads to the peer is not known: %s", r.ID, v.Show())
+		case d.Addr().Is4() && d.Bits() <= 16, d.Addr().Is6() && d.Bits() <= 56, slices.ContainsFunc(all, func(b netip.Prefix) bool { return d.Bits() <= b.Bits() && d.Contains(b.Addr()) }):
+			p.Broken(r, v.Place(r.Pos), "route %s leads to all of the peer (%s), want the subnets that are needed", r.ID, s)
 		}
 	}
 	p.Tried("the routes to %d peers", len(peers))

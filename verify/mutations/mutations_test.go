@@ -337,3 +337,21 @@ func TestCheckMutations(t *testing.T) {
 	}
 	fmt.Fprint(os.Stdout, table.String())
 }
+
+// TestSitesHold: the sample's sites keep every promise as they are written.
+func TestSitesHold(t *testing.T) {
+	for _, site := range []string{"nodered-dev", "nodered-test", "wp-dev"} {
+		for _, image := range []string{"", "build"} {
+			p, err := plan.Load(plan.Options{File: filepath.Join("..", "..", "plan", "testdata", "template.properties"), Site: site,
+				Overrides: map[string]string{"aws.image": image}, Getenv: func(string) string { return "" }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for id, r := range judge(t, p, decode(t, build(t, p))) {
+				if r.Verdict != perimeter.Held {
+					t.Errorf("%s, image %q: %s is %s: %v", site, image, id, r.Verdict, r.Evidence)
+				}
+			}
+		}
+	}
+}
