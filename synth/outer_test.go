@@ -202,7 +202,7 @@ func webACL(t *testing.T, s *site) {
 	}
 	logging := s.props(plan.StackCDN, "WAFLogging")
 	hidden := text(logging["RedactedFields"])
-	if !strings.Contains(hidden, "authorization") || !strings.Contains(hidden, "cookie") || !strings.HasPrefix(text(s.props(plan.StackCDN, "WAFLogs")["LogGroupName"]), "aws-waf-logs-") {
+	if !strings.Contains(hidden, "authorization") || !strings.Contains(hidden, "cookie") || !strings.Contains(text(s.props(plan.StackCDN, "WAFLogs")["LogGroupName"]), "aws-waf-logs-") {
 		t.Errorf("got logging %v", logging)
 	}
 }
@@ -401,5 +401,36 @@ func TestOuterDeterministic(t *testing.T) {
 		if string(one.templates[i].JSON()) != string(two.templates[i].JSON()) {
 			t.Errorf("%s differs", one.templates[i].Name)
 		}
+	}
+}
+
+// What stays when a site is taken away has no name that its next stacks want too.
+func TestWhatStaysHasANameOfItsOwn(t *testing.T) {
+	s := whole(t, sample, "wp-dev", map[string]string{"aws.image": "build"})
+	kept := 0
+	for _, tpl := range s.templates {
+		var doc struct {
+			Resources map[string]struct {
+				DeletionPolicy string
+				Properties     map[string]json.RawMessage
+			}
+		}
+		if err := json.Unmarshal(tpl.JSON(), &doc); err != nil {
+			t.Fatal(err)
+		}
+		for id, r := range doc.Resources {
+			if !strings.HasPrefix(r.DeletionPolicy, "Retain") {
+				continue
+			}
+			kept++
+			for _, name := range []string{"Name", "LogGroupName", "BucketName", "BackupVaultName", "TableName"} {
+				if v := string(r.Properties[name]); v != "" && !strings.Contains(v, "AWS::StackId") {
+					t.Errorf("%s of %s is %s and stays: the next stack of that site cannot be made", name, id, v)
+				}
+			}
+		}
+	}
+	if kept < 5 {
+		t.Errorf("got %d resources that stay, want the logs, keys and files", kept)
 	}
 }

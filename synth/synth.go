@@ -4,6 +4,7 @@ package synth
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/ringwall/ringwall/internal/cfn"
 	"github.com/ringwall/ringwall/perimeter"
@@ -45,6 +46,11 @@ func BuildWith(p *plan.Plan, walls []*perimeter.Perimeter) (*cfn.Stacks, []Note,
 func New(p *plan.Plan) (*cfn.Stacks, error) {
 	if p.AWS.Region == "" {
 		return nil, fmt.Errorf("synthesizing %s: got no Region, want one in aws.region (awsRegion in parameters.properties), such as eu-central-1", p.Site())
+	}
+	for _, prefix := range []string{"cn-", "us-gov-", "us-iso"} {
+		if strings.HasPrefix(p.AWS.Region, prefix) {
+			return nil, fmt.Errorf("synthesizing %s: got Region %s, whose accounts have no part of AWS in %s, where CloudFront and its rules are made; want a Region of AWS's standard part, such as eu-central-1", p.Site(), p.AWS.Region, plan.EdgeRegion)
+		}
 	}
 	s := cfn.New(p.AWS.Region)
 	tag := func(k, v string) { s.Tags = append(s.Tags, cfn.Tag{Key: cfn.S(k), Value: cfn.S(v)}) }
