@@ -31,6 +31,10 @@ func holds(kind string) bool {
 // losses lists what a change set would lose, by CloudFormation's own reckoning.
 func losses(s *Stack, set *changeSet) []Loss {
 	var all []Loss
+	t, err := parse(s.Template)
+	if err != nil {
+		t = &template{}
+	}
 	for _, c := range set.changes {
 		kind := aws.ToString(c.ResourceType)
 		if !holds(kind) {
@@ -43,15 +47,30 @@ func losses(s *Stack, set *changeSet) []Loss {
 		case c.Action == types.ChangeActionRemove:
 			l.What = "is deleted with what it holds"
 		case c.Replacement == types.ReplacementTrue:
-			l.What = "is replaced by an empty one" + because(c)
+			l.What = "is replaced by " + successor(t.Resources[l.Resource]) + because(c)
 		case c.Replacement == types.ReplacementConditional:
-			l.What = "may be replaced by an empty one" + because(c)
+			l.What = "may be replaced by " + successor(t.Resources[l.Resource]) + because(c)
 		default:
 			continue
 		}
 		all = append(all, l)
 	}
 	return all
+}
+
+// successor is what a replacement holds: nothing, or what is in a snapshot.
+func successor(r resource) string {
+	for _, name := range schema.Restored {
+		v := string(r.Properties[name])
+		switch {
+		case v == "" || v == `""` || v == "null":
+		case v[0] == '"':
+			return "one with what is in snapshot " + strings.Trim(v, `"`) + ", without what was written after it"
+		default:
+			return "one with what is in a snapshot, without what was written after it"
+		}
+	}
+	return "an empty one"
 }
 
 // because names the properties that force a replacement.

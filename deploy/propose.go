@@ -176,26 +176,31 @@ func compare(a, b *template) []Proposed {
 				keys[k] = !same(was.Properties[k], now.Properties[k])
 			}
 			replace := schema.No
+			var why []string // the properties that replace it
 			for _, k := range slices.Sorted(maps.Keys(keys)) {
 				if keys[k] {
 					ch.Properties = append(ch.Properties, k)
-					replace = max(replace, replaces(now.Type, k))
+					how := replaces(now.Type, k)
+					if how != schema.No {
+						why = append(why, k)
+					}
+					replace = max(replace, how)
 				}
 			}
 			if len(ch.Properties) == 0 {
 				continue
 			}
-			because := ", because " + strings.Join(ch.Properties, ", ") + " changes"
+			because := ", because " + strings.Join(why, ", ") + " changes"
 			switch replace {
 			case schema.Yes:
 				ch.Action = "replace"
 				if holds(now.Type) {
-					ch.Loss = "is replaced by an empty one" + because
+					ch.Loss = "is replaced by " + successor(now) + because
 				}
 			case schema.Maybe:
 				ch.Action = "perhaps replace"
 				if holds(now.Type) {
-					ch.Loss = "may be replaced by an empty one" + because
+					ch.Loss = "may be replaced by " + successor(now) + because
 				}
 			}
 		}

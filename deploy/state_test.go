@@ -192,6 +192,7 @@ func TestOverrideIsRecorded(t *testing.T) {
 func TestApproval(t *testing.T) {
 	for _, tt := range []struct{ name, old, new, what string }{
 		{"replaced", `"mysql"`, `"postgres"`, "replaced"},
+		{"restored", `"Engine": "mysql"`, `"DBSnapshotIdentifier": "before", "Engine": "postgres"`, "replaced by one with what is in snapshot before, without what was written after it, because"},
 		{"removed", `"Files": {`, `"Other": {`, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -186,11 +186,35 @@ func show(v *template.Value) string {
 	if v.Absent() {
 		return ""
 	}
-	s := render(v)
+	return short(line(v))
+}
+
+// line is a value in one line, even when it is a program.
+func line(v *template.Value) string { return strings.Join(strings.Fields(render(v)), " ") }
+
+func short(s string) string {
 	if r := []rune(s); len(r) > 120 {
 		s = string(r[:117]) + "..."
 	}
 	return s
+}
+
+// showBoth is show of two values, from a little before the place where they differ when
+// that is far from their beginning.
+func showBoth(x, y *template.Value) (before, after string) {
+	if x.Absent() || y.Absent() {
+		return show(x), show(y)
+	}
+	a, b := []rune(line(x)), []rune(line(y))
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	if n > 80 && n < max(len(a), len(b)) {
+		n -= 30
+		return short("..." + string(a[n:])), short("..." + string(b[n:]))
+	}
+	return show(x), show(y)
 }
 
 func render(v *template.Value) string {

@@ -281,3 +281,32 @@ func TestApprovals(t *testing.T) {
 		t.Error("a broken record: got no error")
 	}
 }
+
+// What is long and differs late is shown from where it differs, in one line.
+func TestShowBoth(t *testing.T) {
+	text := func(s string) *template.Value { return &template.Value{Shape: template.String, Text: s} }
+	long := strings.Repeat("line of a program\n", 20)
+	before, after := showBoth(text(long+"port 3306"), text(long+"port 5432"))
+	if before == after || !strings.HasSuffix(before, "3306") || !strings.HasSuffix(after, "5432") || strings.ContainsAny(before+after, "\n") || !strings.HasPrefix(before, "...") {
+		t.Errorf("got %q and %q", before, after)
+	}
+	if before, after = showBoth(text("a"), text("b")); before != "a" || after != "b" {
+		t.Errorf("got %q and %q", before, after)
+	}
+	if before, after = showBoth(nil, text("b")); before != "" || after != "b" {
+		t.Errorf("got %q and %q", before, after)
+	}
+}
+
+func TestReplacedByASnapshot(t *testing.T) {
+	const db = "Resources:\n  Db: {Type: AWS::RDS::DBInstance, UpdateReplacePolicy: Snapshot, DeletionPolicy: Snapshot, Properties: {DBInstanceClass: db.t4g.micro, Engine: mysql%s}}\n"
+	for more, want := range map[string]string{
+		", Port: '3307'":                 "is replaced by an empty one because",
+		", DBSnapshotIdentifier: before": "is replaced by one with what is in snapshot before, without what was written after it,",
+	} {
+		r := Compare(set1(t, strings.Replace(db, "%s", ", Port: '3306'", 1)), set1(t, strings.Replace(db, "%s", more, 1)))
+		if !slices.ContainsFunc(r.Changes, func(c Change) bool { return c.Rule == "data/replaced" && strings.Contains(c.Words, want) }) {
+			t.Errorf("%s: got %+v, want %q", more, r.Changes, want)
+		}
+	}
+}

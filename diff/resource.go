@@ -256,10 +256,10 @@ func (c *comparison) replaced(key string, b, a *template.Resource, impact Impact
 		ch.Words = "may be replaced" + by
 		c.add("service/may-be-replaced", a, ch)
 	case holds && (p == "Retain" || p == "Snapshot"):
-		ch.Words = fmt.Sprintf("is replaced by an empty one%s (UpdateReplacePolicy: %s)", by, p)
+		ch.Words = fmt.Sprintf("is replaced by %s%s (UpdateReplacePolicy: %s)", successor(a), by, p)
 		c.add("data/replaced", a, ch)
 	case holds:
-		ch.Words = fmt.Sprintf("is replaced by an empty one and deleted with its data%s (UpdateReplacePolicy: %s)", by, p)
+		ch.Words = fmt.Sprintf("is replaced by %s and deleted with its data%s (UpdateReplacePolicy: %s)", successor(a), by, p)
 		c.add("data/lost", a, ch)
 	default:
 		ch.Words = "is replaced" + by
@@ -268,6 +268,16 @@ func (c *comparison) replaced(key string, b, a *template.Resource, impact Impact
 	if impact == Replace {
 		c.fixedName(b, a)
 	}
+}
+
+// successor is what a replacement holds: nothing, or what is in a snapshot.
+func successor(a *template.Resource) string {
+	for _, name := range schema.Restored {
+		if v := a.Get(name); !v.Absent() && !v.Is("") {
+			return "one with what is in snapshot " + v.Show() + ", without what was written after it,"
+		}
+	}
+	return "an empty one"
 }
 
 // memberOfCluster says whether a database server holds no data of its own: an
@@ -306,7 +316,9 @@ func (c *comparison) updated(b, a *template.Resource) {
 		if !known {
 			rule, words = "service/unknown-type", p+" changes; this type is not in the schema"
 		}
-		c.add(rule, a, Change{Path: p, Before: show(x), After: show(y), Words: words})
+		ch := Change{Path: p, Words: words}
+		ch.Before, ch.After = showBoth(x, y)
+		c.add(rule, a, ch)
 	}
 	for _, o := range options[:2] {
 		x, y := policyOf(b, o), policyOf(a, o)
