@@ -24,6 +24,7 @@ func newCheck() *cobra.Command {
 	var flags planFlags
 	var o probeOptions
 	var region, accepted, benchmark string
+	var parameters []string
 	c := &cobra.Command{
 		Use:   "check [site | DIR]",
 		Short: "Prove CloudFormation templates, ours or anyone's, before anything is built",
@@ -60,6 +61,12 @@ read, 3 one is broken.`,
 			if err != nil {
 				return err
 			}
+			for _, kv := range parameters {
+				k, v, ok := strings.Cut(kv, "=")
+				if !ok || !set.Give(k, v) {
+					return usage(fmt.Errorf("reading --parameter %q: want NAME=VALUE with the name of a parameter of one of the templates", kv))
+				}
+			}
 			head.Site = "templates"
 			if p != nil {
 				head.Site = p.Site()
@@ -93,6 +100,7 @@ read, 3 one is broken.`,
 	f.StringVar(&o.color, "color", "auto", "auto, always or never")
 	f.StringVar(&accepted, "accepted", "", "`file` of findings that somebody answers for (default: "+plan.SuppressionsFile+" beside the templates or the configuration)")
 	f.StringVar(&benchmark, "benchmark", cis.Base, "`version` of CIS AWS Foundations whose ids are shown")
+	f.StringArrayVar(&parameters, "parameter", nil, "judge with this value of a template's parameter only, `NAME=VALUE` (repeatable)")
 	f.StringVar(&region, "region", "", "with DIR: the `Region` of stacks that do not say theirs")
 	return c
 }

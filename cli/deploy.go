@@ -184,7 +184,7 @@ func ship(ctx context.Context, c *cobra.Command, p *plan.Plan, o *deployOptions)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "%s: %s changed, %s as they were, %s\n", site.Name, count(len(res.Changed), "stack"), count(len(res.Unchanged), "stack"), seconds(res.Took))
+	fmt.Fprintf(c.ErrOrStderr(), "%s: %s changed, %d unchanged, %s\n", site.Name, count(len(res.Changed), "stack"), len(res.Unchanged), seconds(res.Took))
 	if o.noProbe {
 		return nil
 	}
@@ -226,6 +226,10 @@ func passes(c *cobra.Command, p *plan.Plan, o *deployOptions) error {
 	_, set, err := templatesOf(p)
 	if err != nil {
 		return err
+	}
+	for _, kv := range o.parameters {
+		k, v, _ := strings.Cut(kv, "=")
+		set.Give(k, v)
 	}
 	_, results, _ := verify.Check(p, set, verify.Checking(verify.Jobs(all.Perimeters)))
 	accepted, err := acceptances("", p, nil)
@@ -273,7 +277,7 @@ func passes(c *cobra.Command, p *plan.Plan, o *deployOptions) error {
 	}
 	if code != ExitHeld {
 		return &exitError{code, fmt.Errorf("checking %s before its deployment: got %s broken and %d that cannot be told; nothing was changed; see all of it with: %s; to let one pass: --override CONTROL --reason WHY",
-			p.Site(), count(number[perimeter.Broken], "promise"), number[perimeter.Unknown], again("check "+p.Site()))}
+			p.Site(), count(number[perimeter.Broken], "promise"), number[perimeter.Unknown], again("check "+p.Site()+given(o.parameters)))}
 	}
 	text := fmt.Sprintf("check: %s held", count(number[perimeter.Held], "promise"))
 	if len(used) > 0 {
@@ -284,6 +288,15 @@ func passes(c *cobra.Command, p *plan.Plan, o *deployOptions) error {
 	}
 	fmt.Fprintln(c.ErrOrStderr(), text)
 	return nil
+}
+
+// given repeats --parameter for a command that is suggested.
+func given(parameters []string) string {
+	var b strings.Builder
+	for _, kv := range parameters {
+		b.WriteString(" --parameter '" + strings.ReplaceAll(kv, "'", `'\''`) + "'")
+	}
+	return b.String()
 }
 
 // significant says what the change means for security and data, as `ringwall diff`
