@@ -32,6 +32,7 @@ func Check(p *plan.Plan, set *template.Set, jobs []Job) ([]Job, []perimeter.Resu
 	if len(worlds) > 1 {
 		notes = append(notes, fmt.Sprintf("parameters: judged with their default values, and in %d more ways for the values that are permitted", len(worlds)-1))
 	}
+	notes = append(notes, unheard(worlds[0])...)
 	var judged []Job
 	var results []perimeter.Result
 	var absent []string
@@ -48,4 +49,24 @@ func Check(p *plan.Plan, set *template.Set, jobs []Job) ([]Job, []perimeter.Resu
 		notes = append(notes, fmt.Sprintf("%d controls are about things that these templates do not have, and are left out", len(absent)))
 	}
 	return judged, results, notes
+}
+
+// unheard names the topics that alarms go to and that no template subscribes anybody to.
+func unheard(w *template.World) []string {
+	heard := map[*template.Resource]bool{}
+	for _, s := range w.OfType("AWS::SNS::Subscription") {
+		heard[w.Of(s.Get("TopicArn"))] = true
+	}
+	var out []string
+	for _, a := range w.OfType("AWS::CloudWatch::Alarm") {
+		for _, v := range a.Get("AlarmActions").List() {
+			t := w.Of(v)
+			if t == nil || t.Type != "AWS::SNS::Topic" || heard[t] || !t.Get("Subscription").Absent() {
+				continue
+			}
+			heard[t] = true
+			out = append(out, "alarms go to "+t.Key()+", to which no template subscribes anybody: until somebody does, nobody is told")
+		}
+	}
+	return out
 }

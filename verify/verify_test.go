@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringwall/ringwall/internal/template"
 	"github.com/ringwall/ringwall/perimeter"
 )
 
@@ -180,6 +181,24 @@ func TestOverall(t *testing.T) {
 		}
 		if got := Overall(rs); got != c.want {
 			t.Errorf("Overall(%v): got %v, want %v", c.in, got, c.want)
+		}
+	}
+}
+
+// Alarms that nobody is told of are said, whatever their controls say.
+func TestUnheardAlarms(t *testing.T) {
+	const alarm = "Resources:\n  Topic: {Type: AWS::SNS::Topic}\n  Alarm: {Type: AWS::CloudWatch::Alarm, Properties: {AlarmActions: [!Ref Topic]}}\n"
+	for text, want := range map[string]int{
+		alarm: 1,
+		alarm + "  Reader: {Type: AWS::SNS::Subscription, Properties: {TopicArn: !Ref Topic, Protocol: email, Endpoint: a@example.com}}\n": 0,
+	} {
+		set, err := template.New([]template.File{{Name: "a.yaml", Text: []byte(text)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		worlds, _ := set.Worlds()
+		if got := unheard(worlds[0]); len(got) != want {
+			t.Errorf("got %q, want %d", got, want)
 		}
 	}
 }
