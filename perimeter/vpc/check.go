@@ -25,9 +25,9 @@ func checkInternet(p *perimeter.Pass) error {
 		return nil
 	}
 	for _, s := range strangers {
-		p.Tried("whether the internet can come to %s, a %s", s.Res.ID, s.Res.Type)
+		p.Tried("whether the internet can come to %s, an %s", s.Res.ID, s.Res.Type)
 		if s.Public != template.No {
-			p.Unknown(s.Res, s.Res.Pos, "whether the internet reaches %s is not known: how a %s is reached is not judged here, and %s", s.Res.ID, s.Res.Type, s.Why)
+			p.Unknown(s.Res, s.Res.Pos, "whether the internet reaches %s is not known: how an %s is reached is not judged here, and %s", s.Res.ID, s.Res.Type, s.Why)
 		}
 	}
 	for _, n := range p.Reach.Nodes {
