@@ -93,6 +93,11 @@ func words(reason string) string {
 // taken. The codes are those of the CloudFormation registry's contract:
 // https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-test-contract-errors.html
 var advice = []struct{ has, next string }{
+	{"CNAMEAlreadyExists", "another distribution serves that name: take the name off it first"},
+	{"detector already exists", once},
+	{"already subscribed to Security Hub", once},
+	{"maximum number of configuration recorders", once},
+	{"maximum number of delivery channels", once},
 	{"AlreadyExists", "something of that name is there and belongs to no stack: delete or rename it, then deploy again"},
 	{"already exists", "something of that name is there and belongs to no stack: delete or rename it, then deploy again"},
 	{"ServiceLimitExceeded", "ask for a higher quota in the console's Service Quotas for this Region, then deploy again"},
@@ -109,11 +114,13 @@ var advice = []struct{ has, next string }{
 	{"bucket you tried to delete is not empty", "empty the bucket, then run the same command again"},
 	{"No export named", "the stack that exports it is not deployed: deploy the whole site"},
 	{"as it is in use by", "delete the stack that uses it first"},
-	{"CNAMEAlreadyExists", "another distribution serves that name: take the name off it first"},
 	{"DNS validation", "check that the hosted zone of the site's name is in this account and is the one that the registrar points to"},
 	{"did not receive SUCCESS signal", "an instance did not start in time: its log is in CloudWatch Logs"},
 	{"Failed to receive", "an instance did not start in time: its log is in CloudWatch Logs"},
 }
+
+// once is for what an account has one of in a Region.
+const once = "the account has this already, from somewhere else: set aws.accountBaseline: false where that looks after the account, then deploy again"
 
 // next is the next step for a reason.
 func next(reason, otherwise string) string {

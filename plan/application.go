@@ -19,7 +19,7 @@ type AWS struct {
 	Balancer        BalancerPlace
 	Image           ImageKind
 	UserDataAs      UserDataMode
-	AccountBaseline bool   // make what an account has once: trail, alarms, access analyzer, AWS Config, Security Hub
+	AccountBaseline bool   // make what an account has once: trail, alarms, access analyzer, GuardDuty, AWS Config, Security Hub
 	AlarmEmail      string // who is told of alarms; empty: nobody
 	DBInstanceType  string
 	DBSnapshot      string // the name of an RDS snapshot to start from

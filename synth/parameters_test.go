@@ -134,7 +134,7 @@ func TestParameters(t *testing.T) {
 		{"alarms to nobody", "", nil, []func(*testing.T, *site){count(baseline, "AWS::SNS::Subscription", 0), note("nobody is told of alarms")}},
 		{"alarms to somebody", "", set{"aws.alarmEmail": "ops@example.com"}, []func(*testing.T, *site){prop(baseline, "AlarmReader", "Endpoint", "ops@example.com")}},
 		{"a second site of an account", "", set{"aws.accountBaseline": "false"}, []func(*testing.T, *site){
-			count(baseline, "AWS::CloudTrail::Trail", 0), count(baseline, "AWS::SecurityHub::Hub", 0), count(baseline, "AWS::Backup::BackupVault", 1), count(plan.StackCDN, "AWS::AccessAnalyzer::Analyzer", 0)}},
+			count(baseline, "AWS::CloudTrail::Trail", 0), count(baseline, "AWS::SecurityHub::Hub", 0), count(baseline, "AWS::GuardDuty::Detector", 0), count(baseline, "AWS::Backup::BackupVault", 1), count(plan.StackCDN, "AWS::AccessAnalyzer::Analyzer", 0)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			name := c.site

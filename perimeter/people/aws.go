@@ -21,7 +21,7 @@ func synth(p *plan.Plan, s *cfn.Stacks) error {
 		}
 		watchers(p, s, logs)
 	} else {
-		s.Note(cfn.Note{Key: "aws.accountBaseline", Why: "trail, alarms, access analyzer, AWS Config and Security Hub are left to another stack of the account"})
+		s.Note(cfn.Note{Key: "aws.accountBaseline", Why: "trail, alarms, access analyzer, GuardDuty, AWS Config and Security Hub are left to another stack of the account"})
 	}
 	backups(p, s)
 	roles(p, s)

@@ -10,15 +10,17 @@ import (
 	"github.com/ringwall/ringwall/plan"
 )
 
-// watchers adds what an account has once: the access analyzer of both Regions (CIS
-// 1.20), the recorder of AWS Config (3.5), Security Hub (4.16), and a role for
+// watchers adds what an account has once: the access analyzer (CIS 1.20) and GuardDuty
+// of both Regions, the recorder of AWS Config (3.5), Security Hub (4.16), and a role for
 // cases with AWS Support (1.17).
 func watchers(p *plan.Plan, s *cfn.Stacks, logs *cfn.Handle) {
 	st := s.Stack(plan.StackBaseline)
 	analyzer := &res.AccessAnalyzerAnalyzer{Type: cfn.S("ACCOUNT")}
 	st.Add("AccessAnalyzer", analyzer)
+	st.Add("ThreatDetector", threatDetector())
 	if p.AWS.Region != plan.EdgeRegion {
 		s.Stack(plan.StackCDN).Add("AccessAnalyzer", analyzer)
+		s.Stack(plan.StackCDN).Add("ThreatDetector", threatDetector())
 	}
 	st.Add("SecurityHub", &res.SecurityHubHub{EnableDefaultStandards: cfn.B(false), AutoEnableControls: cfn.B(true), ControlFindingGenerator: cfn.S("SECURITY_CONTROL")})
 	st.Add("SupportRole", &res.IAMRole{
@@ -28,6 +30,17 @@ func watchers(p *plan.Plan, s *cfn.Stacks, logs *cfn.Handle) {
 		ManagedPolicyArns:        []cfn.String{cfn.AWSPolicy("AWSSupportAccess")},
 	})
 	recorder(p, s, logs)
+}
+
+// threatDetector is GuardDuty, on what the site has: calls of the account, its networks,
+// buckets, databases, functions and disks. Security Hub shows what it finds. An agent on
+// the instances (RUNTIME_MONITORING) would need one more way out of the VPC.
+func threatDetector() *res.GuardDutyDetector {
+	d := &res.GuardDutyDetector{Enable: cfn.B(true), FindingPublishingFrequency: cfn.S("FIFTEEN_MINUTES")}
+	for _, name := range []string{"S3_DATA_EVENTS", "RDS_LOGIN_EVENTS", "LAMBDA_NETWORK_LOGS", "EBS_MALWARE_PROTECTION"} {
+		d.Features = append(d.Features, &res.GuardDutyDetector_CFNFeatureConfiguration{Name: cfn.S(name), Status: cfn.S("ENABLED")})
+	}
+	return d
 }
 
 // recorder keeps the history of every resource's configuration.

@@ -6,6 +6,7 @@ import (
 	"github.com/ringwall/ringwall/internal/access"
 	"github.com/ringwall/ringwall/internal/template"
 	"github.com/ringwall/ringwall/perimeter"
+	"github.com/ringwall/ringwall/plan"
 )
 
 var evidenceChecks = []*perimeter.Control{
@@ -20,7 +21,7 @@ var evidenceChecks = []*perimeter.Control{
 }
 
 // logging are the resources of which a log is wanted, and the trail itself.
-var logging = []string{"AWS::CloudTrail::Trail", "AWS::ElasticLoadBalancingV2::LoadBalancer", "AWS::CloudFront::Distribution", "AWS::EC2::VPC"}
+var logging = []string{"AWS::CloudTrail::Trail", "AWS::GuardDuty::Detector", "AWS::ElasticLoadBalancingV2::LoadBalancer", "AWS::CloudFront::Distribution", "AWS::EC2::VPC"}
 
 func checkEvidence(p *perimeter.Pass) error {
 	if p.Plan == nil && len(p.World.OfType(logging...)) == 0 && len(p.Access.Principals) == 0 {
@@ -28,6 +29,7 @@ func checkEvidence(p *perimeter.Pass) error {
 		return nil
 	}
 	judgeTrails(p)
+	judgeDetectors(p)
 	judgeAccessLogs(p)
 	judgeTamper(p)
 	return nil
@@ -62,6 +64,31 @@ func judgeTrails(p *perimeter.Pass) {
 		}
 		judgeManagement(p, t)
 		judgeLogBucket(p, t, t.Get("S3BucketName"))
+	}
+}
+
+// judgeDetectors: GuardDuty reads the records, in every Region where the site has a
+// stack. Whether an account that is not ours to set up has it no template says.
+func judgeDetectors(p *perimeter.Pass) {
+	on := map[string]bool{}
+	for _, d := range p.World.OfType("AWS::GuardDuty::Detector") {
+		p.Tried("whether %s looks for threats", d.ID)
+		switch v := d.Get("Enable"); v.Truth(false) {
+		case template.Yes:
+			on[p.World.Region(d.Stack)] = true
+		case template.No:
+			p.Broken(d, v.Place(d.Pos), "%s is switched off: nothing looks for threats in what is recorded", d.ID)
+		default:
+			p.Unknown(d, v.Place(d.Pos), "whether %s is switched on is not known: %s", d.ID, v.Show())
+		}
+	}
+	if p.Plan == nil || !p.Plan.AWS.AccountBaseline {
+		return
+	}
+	for _, region := range []string{p.Plan.AWS.Region, plan.EdgeRegion} {
+		if !on[region] {
+			p.Broken(nil, template.Pos{}, "nothing looks for threats in what is recorded in %s (AWS::GuardDuty::Detector)", region)
+		}
 	}
 }
 

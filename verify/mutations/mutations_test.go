@@ -221,6 +221,8 @@ var mutations = []mutation{
 		s.grant("FleetRole", "secretsmanager:GetSecretValue", object{"Fn::Sub": "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:wp-dev/admin/*"})
 	}},
 	{id: "people/no-escalation", what: "fleet may pass any role", do: func(s set) { s.grant("FleetRole", "iam:PassRole", "*") }},
+	{id: "people/evidence-kept", what: "nothing looks for threats", do: func(s set) { s.gone("AWS::GuardDuty::Detector", "") }},
+	{id: "people/evidence-kept", what: "the threat detector is switched off", do: func(s set) { s.props("AWS::GuardDuty::Detector", "")["Enable"] = false }},
 	{id: "people/evidence-kept", what: "fleet may stop the trail", do: func(s set) { s.grant("FleetRole", "cloudtrail:StopLogging", "*") }},
 	{id: "instance/egress-and-metadata", what: "fleet's group has no egress rules", do: func(s set) {
 		delete(s.props("AWS::EC2::SecurityGroup", "FleetGroup"), "SecurityGroupEgress")
