@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -145,6 +146,14 @@ func ship(ctx context.Context, c *cobra.Command, p *plan.Plan, o *deployOptions)
 		return err
 	}
 	if !o.cancel {
+		kept, err := client.Kept(ctx, site)
+		if err != nil {
+			return err
+		}
+		for _, k := range slices.Sorted(maps.Keys(kept)) {
+			o.parameters = append(o.parameters, k+"="+kept[k])
+			fmt.Fprintf(c.ErrOrStderr(), "parameter %s: %s, as it was given before\n", k, kept[k])
+		}
 		if err := passes(c, p, o); err != nil {
 			return err
 		}

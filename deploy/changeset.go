@@ -265,7 +265,7 @@ func (r *run) parameters(ctx context.Context, s *Stack, cur *types.Stack) ([]typ
 			p.ParameterValue = &v
 		} else if v, ok := s.Parameters[k]; ok {
 			p.ParameterValue = &v
-		} else if former[k] {
+		} else if _, ok := former[k]; ok {
 			p.UsePreviousValue = aws.Bool(true)
 		} else if have[k].Default != nil {
 			continue
@@ -281,8 +281,8 @@ func (r *run) parameters(ctx context.Context, s *Stack, cur *types.Stack) ([]typ
 	return out, nil
 }
 
-// given says which parameters of a deployed stack somebody gave a value.
-func (c *Client) given(ctx context.Context, s *Stack, cur *types.Stack) (map[string]bool, error) {
+// given are the parameters of a deployed stack that somebody gave a value.
+func (c *Client) given(ctx context.Context, s *Stack, cur *types.Stack) (map[string]string, error) {
 	if cur == nil || len(cur.Parameters) == 0 || cur.StackStatus == types.StackStatusReviewInProgress {
 		return nil, nil
 	}
@@ -294,11 +294,47 @@ func (c *Client) given(ctx context.Context, s *Stack, cur *types.Stack) (map[str
 	if err != nil {
 		return nil, fmt.Errorf("reading the deployed template of %s: %w", s.Name, err)
 	}
-	all := map[string]bool{}
+	all := map[string]string{}
 	for _, p := range cur.Parameters {
 		k, v := aws.ToString(p.ParameterKey), aws.ToString(p.ParameterValue)
 		if strings.Trim(string(t.Parameters[k].Default), `"`) != v {
-			all[k] = true
+			all[k] = v
+		}
+	}
+	return all, nil
+}
+
+// Kept are the parameters that an earlier run was given and that this one is not, with
+// the values that they still have. One that CloudFormation does not show (NoEcho) is
+// left out.
+func (c *Client) Kept(ctx context.Context, site Site) (map[string]string, error) {
+	all := map[string]string{}
+	for i := range site.Stacks {
+		s := &site.Stacks[i]
+		have, err := declared(s)
+		if err != nil {
+			return nil, err
+		}
+		maps.DeleteFunc(have, func(k string, _ parameter) bool {
+			_, from := s.From[k]
+			_, given := s.Parameters[k]
+			return from || given || s.Lookups[k] != ""
+		})
+		if len(have) == 0 {
+			continue
+		}
+		cur, err := c.describe(ctx, s.Region, s.Name)
+		if err != nil {
+			return nil, err
+		}
+		former, err := c.given(ctx, s, cur)
+		if err != nil {
+			return nil, err
+		}
+		for k, v := range former {
+			if _, ok := have[k]; ok && strings.Trim(v, "*") != "" {
+				all[k] = v
+			}
 		}
 	}
 	return all, nil

@@ -384,6 +384,9 @@ func TestMissingParameter(t *testing.T) {
 	mustDeploy(t, c, site)
 	// The next run need not be told again.
 	site.Stacks[0].Parameters = nil
+	if kept, err := c.Kept(t.Context(), site); err != nil || len(kept) != 1 || kept["Zone"] != "Z1" {
+		t.Errorf("got %v, %v, want the zone that was given", kept, err)
+	}
 	if res := mustDeploy(t, c, site); len(res.Unchanged) != 1 {
 		t.Errorf("got %+v, want nothing to do", res)
 	}
