@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ringwall/ringwall/perimeter"
 )
@@ -115,6 +116,18 @@ func TestProbes(t *testing.T) {
 	}
 }
 
+// named waits until a process that was started has its arguments: the kernel says that
+// it runs a little before.
+func named(t *testing.T, pid int) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); len(b) > 0 {
+			return
+		}
+	}
+	t.Fatalf("process %d has no arguments after 5 s", pid)
+}
+
 // A process that closed its memory is passed over only where it is the first one
 // of a sandbox, which is ours.
 func TestIsBoxInit(t *testing.T) {
@@ -128,6 +141,7 @@ func TestIsBoxInit(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
+		named(t, c.Process.Pid)
 		if got := isBoxInit(c.Process.Pid); got != want {
 			t.Errorf("%s: got %v, want %v", name, got, want)
 		}
