@@ -39,6 +39,7 @@ func TestSample(t *testing.T) {
 		{"instance/egress-and-metadata", perimeter.Broken},
 		{"database/restorable", perimeter.Broken},
 		{"host/first-start", perimeter.Broken},
+		{"webserver/fleet-refuses-admin", perimeter.Broken},
 	} {
 		r, ok := got[want.id]
 		if !ok || r.Verdict != want.verdict {

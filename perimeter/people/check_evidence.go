@@ -31,6 +31,7 @@ func checkEvidence(p *perimeter.Pass) error {
 	judgeTrails(p)
 	judgeDetectors(p)
 	judgeAccessLogs(p)
+	judgeAsked(p)
 	judgeTamper(p)
 	return nil
 }
@@ -43,7 +44,7 @@ func judgeTrails(p *perimeter.Pass) {
 			p.Tried("nothing more: the configuration says that the account has a trail of its own")
 			return
 		}
-		p.Unknown(nil, template.Pos{}, "no template here has a trail; whether the account has one elsewhere no template says")
+		p.Unknown(nil, template.Pos{}, "no template here has %s; whether the account has that elsewhere no template says", strings.Join(watching(p), ", "))
 	}
 	for _, t := range trails {
 		for _, x := range []struct{ property, words string }{
@@ -64,6 +65,37 @@ func judgeTrails(p *perimeter.Pass) {
 		}
 		judgeManagement(p, t)
 		judgeLogBucket(p, t, t.Get("S3BucketName"))
+	}
+}
+
+// watching are the services that record and watch an account and that no template here
+// turns on. Inspector has no resource to turn it on with.
+func watching(p *perimeter.Pass) []string {
+	out := []string{"a trail"}
+	for _, x := range []struct{ name, typ string }{
+		{"GuardDuty", "AWS::GuardDuty::Detector"}, {"a recorder of AWS Config", "AWS::Config::ConfigurationRecorder"}, {"Security Hub", "AWS::SecurityHub::Hub"},
+	} {
+		if len(p.World.OfType(x.typ)) == 0 {
+			out = append(out, x.name)
+		}
+	}
+	return append(out, "Inspector")
+}
+
+// judgeAsked: a bucket of logs keeps a log of who asks it, unless it takes the logs of
+// buckets itself.
+func judgeAsked(p *perimeter.Pass) {
+	takes := map[*template.Resource]bool{}
+	for _, b := range p.World.OfType("AWS::S3::Bucket") {
+		takes[p.World.Of(b.Get("LoggingConfiguration", "DestinationBucketName"))] = true
+	}
+	for _, b := range logBuckets(p) {
+		p.Tried("whether %s keeps a log of who asks it", b.ID)
+		if v := b.Get("LoggingConfiguration"); v.Absent() && !takes[b] {
+			p.Broken(b, b.Pos, "bucket %s, which has logs in it, keeps no log of who asks it (LoggingConfiguration)", b.ID)
+		} else if v.Unknown() {
+			p.Unknown(b, v.Place(b.Pos), "whether bucket %s keeps a log of who asks it is not known: %s", b.ID, v.Show())
+		}
 	}
 }
 

@@ -1,7 +1,11 @@
 // Package webserver is perimeter 8: what a request may reach.
 package webserver
 
-import "github.com/ringwall/ringwall/perimeter"
+import (
+	"slices"
+
+	"github.com/ringwall/ringwall/perimeter"
+)
 
 // Perimeter is this wall and its promises.
 var Perimeter = &perimeter.Perimeter{
@@ -12,6 +16,6 @@ var Perimeter = &perimeter.Perimeter{
 		"On this machine: a route table per tier, matched after every encoding is undone; " +
 		"administrators' routes answer 403 on fleet." + "\n" +
 		"On AWS: the instances' web server, configured from the same table.",
-	Controls: controls,
+	Controls: slices.Concat(controls, checks),
 	Synth:    synth,
 }

@@ -221,6 +221,8 @@ var mutations = []mutation{
 		s.grant("FleetRole", "secretsmanager:GetSecretValue", object{"Fn::Sub": "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:wp-dev/admin/*"})
 	}},
 	{id: "people/no-escalation", what: "fleet may pass any role", do: func(s set) { s.grant("FleetRole", "iam:PassRole", "*") }},
+	{id: "webserver/fleet-refuses-admin", what: "fleet's web server has another route table", do: func(s set) { s.props("AWS::SSM::Parameter", "WebserverFleetFiles0")["Value"] = "other" }},
+	{id: "people/evidence-kept", what: "who asks the trail's bucket is not kept", do: func(s set) { delete(s.props("AWS::S3::Bucket", "TrailBucket"), "LoggingConfiguration") }},
 	{id: "people/evidence-kept", what: "nothing looks for threats", do: func(s set) { s.gone("AWS::GuardDuty::Detector", "") }},
 	{id: "people/evidence-kept", what: "the threat detector is switched off", do: func(s set) { s.props("AWS::GuardDuty::Detector", "")["Enable"] = false }},
 	{id: "people/evidence-kept", what: "fleet may stop the trail", do: func(s set) { s.grant("FleetRole", "cloudtrail:StopLogging", "*") }},
