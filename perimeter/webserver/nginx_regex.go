@@ -31,15 +31,15 @@ const (
 	// rxSlash is every slash, rxSlashOdd those that are none to nginx.
 	rxSlash    = `(?2)`
 	rxSlashOdd = `\x5c|\xe2\x88\x95|\xe2\x81\x84|\xef\xbc\x8f|\xef\xbc\xbc`
-	// rxTail is what readers cut off the end of a segment: dots, spaces, and
-	// parameters up to the next slash.
+	// rxTail is what readers cut off the end of a segment: dots, spaces (those of
+	// a query too), and parameters up to the next slash.
 	rxTail = `(?3)`
 	rxDot  = `(?4)`
 	// rxUntidySlash is a slash with everything that may come to nothing around it.
 	rxUntidySlash = `(?5)`
 	rxDotOdd      = `\xef\xbc\x8e|\xe2\x80\xa4`
 
-	rxTrim = `(?:` + rxUnseen + `|[. ]|` + rxDotOdd + `|\xc2\xa0|%(?:25)*(?:20|2e)|%c2%a0)*+`
+	rxTrim = `(?:` + rxUnseen + `|[. +]|` + rxDotOdd + `|\xc2\xa0|%(?:25)*(?:20|2e)|%c2%a0)*+`
 
 	rxDefine = `(?(DEFINE)((?:` + rxUnseen + `)*+)` +
 		`(/|` + rxSlashOdd + `|%(?:25)*(?:2f|5c)|%e2%88%95|%e2%81%84|%ef%bc%8f|%ef%bc%bc)` +
@@ -266,7 +266,7 @@ func (q *query) rx() string {
 	}
 	const odd = `[^&]*?(?:%25|%(?![0-9a-f]{2})|[\x80-\xff]|%5c|\x5c|;|%3b|%3f|%23|%0|%1|%7f|%c[01]|%c2%a[0d]|%e[02]%8|%e0%9|%ef%b[bc]|%f0%8|%u|(?:\.|%2e)(?:\.|%2e|/|%2f|[&;]|$))`
 	rest := strings.TrimPrefix(q.value, "/")
-	return `=(?:` + odd + `|(?:\+|%20|%0[9-d])*(?:/|%2f)*` + strings.ReplaceAll(rxLoose(rest), ".*", "[^&;]*") + rxValueEnd(q.value) + `)`
+	return `=(?:` + odd + `|(?:\+|%20|%0[9-d]|/|%2f)*` + strings.ReplaceAll(rxLoose(rest), ".*", "[^&;]*") + rxValueEnd(q.value) + `)`
 }
 
 func rxValueEnd(v string) string {

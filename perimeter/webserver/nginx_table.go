@@ -123,7 +123,7 @@ func (g *nginx) verdicts() {
 	g.queries()
 	g.files()
 
-	g.table("$request_uri", "odd", "", []string{`^[^?]*?(?:%2f|%5c|\x5c|#|%(?:25)+[0-9a-f]{2})`, `^(?=[^?]*[%\x80-\xff])[^?]*?/(?:\.|%2e){2}(?:/|%2f|\?|$)`})
+	g.table("$request_uri", "odd", "", []string{`^[^?]*?(?:%2f|%5c|\x5c|#|%(?:25)+[0-9a-f]{2})`, `^(?=[^?]*[%;\x80-\xff])[^?]*?/(?:\.|%2e){2}(?:/|%2f|\?|$)`})
 	g.table("$uri", "odd_uri", "", []string{`[\x01-\x1f\x7f\x5c]`, `%[0-9a-f]{2}`, `%u[0-9a-f]{4}`, `%(?:[0-9a-f]?|u[0-9a-f]{0,3})(?:\xc2\xad|\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf)`, rxDotSegment, `^(?!` + rxUTF8 + `*+$)`})
 	if g.p.Kind == plan.PHP {
 		g.line("# An untidy path is told to the app in its tidy form, or is sent there.")
@@ -210,7 +210,7 @@ func (g *nginx) files() {
 		for _, e := range append(slices.Clone(scripts), "inc") {
 			loose = append(loose, rxLoose("."+e)+rxEnd)
 		}
-		loose = append(loose, `~`+rxTrim+`(?:[/?#;]|%(?:25)*3b|$)`, rxLoose(".php")+rxInvisible+rxDot)
+		loose = append(loose, `~`+rxTrim+`(?:[?#;]|`+rxSlash+`|%(?:25)*3b|$)`, rxLoose(".php")+rxInvisible+rxDot)
 	}
 	if r.php { // one in capitals is run by nobody
 		denied = append(denied, `(?-i:\.(?!php)[pP][hH][pP])(?:/|$)`)

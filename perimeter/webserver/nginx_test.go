@@ -300,7 +300,7 @@ func TestNginxTable(t *testing.T) {
 // fileSpellings are what no tier serves, by the control that refuses it.
 var fileSpellings = map[string][]string{
 	ctlDenied: {"/wp-config.php", "/WP-config.php", "/wp-config.php/", "/wp-config.php~", "/wp-config.php.bak", "/wp-config%2ephp", "/dump.sql", "/a/dump.SQL", "/dump.sql/x",
-		"/.git/config", "/.env", "/a/.htaccess", "/%2egit/config", "/a/.well-known/x", "/x/.DS_Store", "/.user.ini", "/a.phtml", "/a.phps", "/lib/a.inc", "/a.php5", "/x/.%2e/.git/HEAD", "/.;/.env"},
+		"/.git/config", "/.env", "/a/.htaccess", "/%2egit/config", "/a/.well-known/x", "/x/.DS_Store", "/.user.ini", "/a.phtml", "/a.phps", "/lib/a.inc", "/a.php5", "/x/.%2e/.git/HEAD", "/.;/.env", "/wp-config.p;xhp~%ef%bc%8fx", "/x;y/;/../wp-config.php.bak"},
 	ctlUploads: {"/wp-content/uploads/x.php", "/wp-content/uploads/x.PHP", "/wp-content/uploads/2026/x.phtml", "/wp-content/uploads/x.phar", "/wp-content/uploads/x.php5", "/wp-content/uploads/x.php/y.jpg",
 		"/wp-content/uploads/x.php%20", "/wp-content/uploads/x.php.", "/wp-content/uploads//x.php", "/wp-content//uploads/x.php", "/wp-content/uploads/x.php;a.jpg", "/wp-content/uploads/x.php%00.jpg",
 		"/wp-content/uploads/x%2ephp", "/WP-Content/Uploads/x.php", "/wp-content/uploads/x.php.jpg", "/wp-content/uploads/y/../x.php", "/wp-content/uploads/x.pgif", "/wp-content/uploads/x.php~"},
@@ -334,10 +334,10 @@ var disguises = []func(*rand.Rand, string) string{
 	},
 	func(r *rand.Rand, s string) string { return strings.Replace(s, "%", "%25", 1) },
 	func(r *rand.Rand, s string) string {
-		return insert(r, s, "/", []string{"/", "./", "x/../", ".;/", ";/", "./x/..;/", "../", "%2e/", "x;y/../", " /"})
+		return insert(r, s, "/", []string{"/", "./", "x/../", ".;/", ";/", "./x/..;/", "../", "%2e/", "x;y/../", ";/../", " /", "%20/", "+/"})
 	},
 	func(r *rand.Rand, s string) string {
-		return insert(r, s, "", []string{";", ";x", "%20", ".", "%c2%a0", "%e2%80%8b", "%c2%ad", "%ef%bb%bf", "%09", "%01", "%7f", "%3f", "%23", "%00", "?", "&"})
+		return insert(r, s, "", []string{";", ";x", "%20", "+", ".", "%c2%a0", "%e2%80%8b", "%c2%ad", "%ef%bb%bf", "%09", "%01", "%7f", "%3f", "%23", "%00", "?", "&"})
 	},
 	func(r *rand.Rand, s string) string {
 		return strings.Replace(s, "/", []string{"%2f", "%5c", `\`, "%ef%bc%8f", "%e2%88%95", "%e2%81%84", "%ef%bc%bc", "//"}[r.IntN(8)], 1)
