@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ringwall/ringwall/plan"
@@ -36,8 +37,7 @@ func Query(ctx context.Context, secret plan.Secret, sql string) (string, error) 
 	default:
 		return "", fmt.Errorf("preparing a query: engine %q, want mysql or postgres", secret.Engine)
 	}
-	d := net.Dialer{Timeout: 5 * time.Second}
-	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(secret.Host, strconv.Itoa(int(secret.Port))))
+	c, err := dial(ctx, net.JoinHostPort(secret.Host, strconv.Itoa(int(secret.Port))))
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrConnect, err)
 	}
@@ -49,6 +49,22 @@ func Query(ctx context.Context, secret plan.Secret, sql string) (string, error) 
 		return "", context.Cause(ctx)
 	}
 	return out, err
+}
+
+// dial tries again while the firewall finds that the address has too many
+// connections: those of queries before may still be closing.
+func dial(ctx context.Context, address string) (c net.Conn, err error) {
+	d := net.Dialer{Timeout: 5 * time.Second}
+	for range 4 {
+		if c, err = d.DialContext(ctx, "tcp", address); !errors.Is(err, syscall.EHOSTUNREACH) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+	return c, err
 }
 
 const wireMax = 16 << 20 // bytes of one message, and of an answer

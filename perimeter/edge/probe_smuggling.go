@@ -60,59 +60,74 @@ func (s smuggle) raw(host string) string {
 	return strings.ReplaceAll(head, "LENGTH", fmt.Sprint(len(body))) + "\r\n\r\n" + strings.ReplaceAll(body, "LENGTH", fmt.Sprint(len(hidden)))
 }
 
-// quiet is how long a connection must say nothing before a second answer is no
-// longer expected.
-const quiet = 600 * time.Millisecond
+// quiet is how long at least a connection must say nothing before a second answer
+// is no longer expected; patience, how long an answer that is expected may take.
+const (
+	quiet    = 600 * time.Millisecond
+	patience = 6 * time.Second
+)
 
-// answers sends raw bytes on a new connection and reads answers until it ends or
-// says nothing more.
-func answers(ctx context.Context, t *perimeter.Target, raw string) (out []*perimeter.Answer, ended bool, err error) {
-	for range 8 {
-		out, ended, err = answersNow(ctx, t, raw)
-		if !slices.ContainsFunc(out, func(a *perimeter.Answer) bool { return a.Status == http.StatusTooManyRequests }) {
-			return out, ended, err
-		}
-		if err := t.Ready(ctx, plan.Internet, 20); err != nil { // another promise's matter
-			return nil, false, err
-		}
-	}
-	return nil, false, perimeter.ErrTooOften
+// A volley is what came back of raw bytes.
+type volley struct {
+	answers []*perimeter.Answer
+	ended   bool // the connection was closed
+	took    time.Duration
 }
 
-func answersNow(ctx context.Context, t *perimeter.Target, raw string) (out []*perimeter.Answer, ended bool, err error) {
+// fire sends raw bytes on a new connection and reads up to most answers, until it
+// ends or, after one, has said nothing for calm.
+func fire(ctx context.Context, t *perimeter.Target, raw string, most int, calm time.Duration) (volley, error) {
+	for range 8 {
+		began := time.Now()
+		v, err := fireNow(ctx, t, raw, most, calm)
+		v.took = time.Since(began)
+		if !slices.ContainsFunc(v.answers, func(a *perimeter.Answer) bool { return a.Status == http.StatusTooManyRequests }) {
+			return v, err
+		}
+		if err := t.Ready(ctx, plan.Internet, 20); err != nil { // another promise's matter
+			return volley{}, err
+		}
+	}
+	return volley{}, perimeter.ErrTooOften
+}
+
+func fireNow(ctx context.Context, t *perimeter.Target, raw string, most int, calm time.Duration) (v volley, err error) {
 	l, err := t.TLS(ctx, plan.Internet)
 	if err != nil {
-		return nil, false, err
+		return v, err
 	}
 	defer l.Close()
 	if err := l.Send(raw); err != nil {
-		return nil, true, nil // it was cut in the middle
+		v.ended = true // it was cut in the middle
+		return v, nil
 	}
-	wait := 6 * time.Second
-	for len(out) < 4 {
+	wait := patience
+	for len(v.answers) < most {
 		ans, err := l.Next("POST", wait)
 		if err != nil {
 			ne, ok := errors.AsType[net.Error](err)
 			late := ok && ne.Timeout()
-			if !late && !errors.Is(err, io.EOF) && !ok && len(out) == 0 {
-				return out, false, fmt.Errorf("reading an answer: %w", err)
+			if !late && !errors.Is(err, io.EOF) && !ok && len(v.answers) == 0 {
+				return v, fmt.Errorf("reading an answer: %w", err)
 			}
-			return out, !late, nil
+			v.ended = !late
+			return v, nil
 		}
-		out = append(out, ans)
-		wait = quiet
+		v.answers = append(v.answers, ans)
+		wait = calm
 	}
-	return out, false, nil
+	return v, nil
 }
 
 func probeSmuggling(ctx context.Context, t *perimeter.Target) error {
 	host := t.Host()
 	// Two requests in a row are two answers: the probe can see a second one.
 	plain := "GET /ringwall-probe HTTP/1.1\r\nHost: " + host + "\r\nUser-Agent: Mozilla/5.0\r\nAccept: application/json\r\n\r\n"
-	two, _, err := answers(ctx, t, plain+plain)
+	pair, err := fire(ctx, t, plain+plain, 2, patience)
 	if err != nil {
 		return err
 	}
+	two := pair.answers
 	if len(two) > 0 && two[0].TooOften() {
 		return fmt.Errorf("sending two plain requests in a row: %w", perimeter.ErrTooOften)
 	}
@@ -120,6 +135,7 @@ func probeSmuggling(ctx context.Context, t *perimeter.Target) error {
 		return fmt.Errorf("two plain requests in a row got %d answers, want 2, so that one answer to a smuggled pair would prove nothing", len(two))
 	}
 	before := two[0]
+	calm := min(max(quiet, 4*pair.took), patience)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var trouble error
@@ -129,7 +145,8 @@ func probeSmuggling(ctx context.Context, t *perimeter.Target) error {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			t.Tried("%s", s.name)
-			got, ended, err := answers(ctx, t, s.raw(host))
+			v, err := fire(ctx, t, s.raw(host), 4, calm)
+			got, ended := v.answers, v.ended
 			mu.Lock()
 			defer mu.Unlock()
 			switch {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/ringwall/ringwall/perimeter"
@@ -58,13 +59,16 @@ func probeConnections(ctx context.Context, t *perimeter.Target) error {
 		}
 		return err
 	}
-	var next, failed atomic.Int32
+	var next, failed, cut atomic.Int32
 	var first error
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for next.Add(1) <= int32(most+more) && ctx.Err() == nil {
-				if err := open(); err != nil && failed.Add(1) == 1 {
+				switch err := open(); {
+				case errors.Is(err, syscall.ECONNRESET): // cut before it was ours
+					cut.Add(1)
+				case err != nil && failed.Add(1) == 1:
 					first = err
 				}
 			}
@@ -75,7 +79,6 @@ func probeConnections(ctx context.Context, t *perimeter.Target) error {
 		return fmt.Errorf("opening connections: %d failed: %w", failed.Load(), first)
 	}
 	// A connection over the bound is closed as soon as it is accepted.
-	var cut atomic.Int32
 	patience := 1500 * time.Millisecond
 	if h := t.Plan.Network.HeaderTimeout; h > 0 { // silence is cut too, but later
 		patience = min(patience, h/2)
