@@ -355,7 +355,7 @@ func (h *hub) rules() []vnet.Rule {
 		if !f.InProcess {
 			r := vnet.Rule{From: f.From, To: f.To, Port: f.Port}
 			if t := h.Plan.Tier(f.From); t != nil && f.To == plan.NodeDatabase && !perimeter.Down("instance/fleet-connections") {
-				r.Each = t.DatabaseConnections()
+				r.Each = t.InstanceConnections()
 			}
 			out = append(out, r)
 		}

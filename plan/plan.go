@@ -77,8 +77,12 @@ type Tier struct {
 }
 
 // DatabaseConnections is how many connections to the database a tier's user may
-// have, and one of its instances, so that none takes all that the server has.
+// have, so that none takes all that the server has.
 func (t Tier) DatabaseConnections() int { return min(max(10*t.Max, 20), 100) }
+
+// InstanceConnections is how many connections to the database the firewall lets one
+// instance have: its tier's share, and half as many that are still closing.
+func (t Tier) InstanceConnections() int { return t.DatabaseConnections() * 3 / 2 }
 
 // Limits bounds one instance's app.
 type Limits struct {

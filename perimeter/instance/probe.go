@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -103,7 +104,7 @@ var controls = []*perimeter.Control{
 		Intrusive: true, // while it holds them, the instance's app gets none
 		Needs:     []string{"firewall"},
 		Applies:   func(p *plan.Plan) bool { return p.Database.Present() },
-		Doc:       "A fleet instance can hold no more connections to the database open than its tier's share.",
+		Doc:       "A fleet instance can hold no more connections to the database open than its tier's share, and half as many that are closing.",
 		Why:       "A captured instance that takes every connection shuts admin and the other instances out, without a password.",
 		Vantage:   perimeter.InFleet,
 		AWS:       perimeter.NotOnAWS("on AWS the server itself bounds each tier's users (the keeper sets it); holding that many connections would leave the app none, so it is not tried"),
@@ -206,8 +207,8 @@ func connections(ctx context.Context, t *perimeter.Target) error {
 	if tier == nil || !ok {
 		return errors.New("the site's database is not there to be dialled")
 	}
-	most := tier.DatabaseConnections()
-	t.Tried("open %d connections to %s, which has a share of %d", most+1, db, most)
+	most := tier.InstanceConnections()
+	t.Tried("open %d connections to %s, which lets an instance have %d", most+1, db, most)
 	for n := range most + 1 {
 		c, err := perimeter.Own(ctx, "tcp", db.String())
 		if err != nil && n > 0 && errors.Is(err, syscall.EHOSTUNREACH) {
@@ -216,6 +217,9 @@ func connections(ctx context.Context, t *perimeter.Target) error {
 		}
 		if err != nil {
 			return fmt.Errorf("opening connection %d of %d to %s: %w", n+1, most+1, db, err)
+		}
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // gone at once, and not when the server has noticed
 		}
 		defer c.Close()
 	}

@@ -116,7 +116,7 @@ var theBench = sync.OnceValues(func() (*bench, error) {
 	for _, f := range b.plan.Flows {
 		r := vnet.Rule{From: f.From, To: f.To, Port: f.Port}
 		if tier := b.plan.Tier(f.From); tier != nil && f.To == plan.NodeDatabase {
-			r.Each = tier.DatabaseConnections()
+			r.Each = tier.InstanceConnections()
 		}
 		b.rules = append(b.rules, r)
 	}
