@@ -161,13 +161,22 @@ func (c *Client) Run(ctx context.Context, region, instance, about, script string
 	if err != nil {
 		return "", plain(doing, err)
 	}
-	id := map[string]any{"CommandId": sent.Command.CommandId, "InstanceId": instance}
+	out, err := c.result(ctx, region, instance, sent.Command.CommandId, doing)
+	if ctx.Err() != nil { // nobody waits for it any more
+		short, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		return out, errors.Join(fmt.Errorf("%s: stopped: %w", doing, ctx.Err()), c.ssm(short, region, "CancelCommand", map[string]any{"CommandId": sent.Command.CommandId}, nil))
+	}
+	return out, err
+}
+
+// result waits for the end of a command and gives what it printed.
+func (c *Client) result(ctx context.Context, region, instance, command, doing string) (string, error) {
+	id := map[string]any{"CommandId": command, "InstanceId": instance}
 	end := time.Now().Add(runTime + startTime + 15*time.Second)
 	for {
 		if err := wait(ctx, c.poll); err != nil {
-			short, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			defer cancel()
-			return "", errors.Join(fmt.Errorf("%s: stopped: %w", doing, err), c.ssm(short, region, "CancelCommand", map[string]any{"CommandId": sent.Command.CommandId}, nil))
+			return "", err
 		}
 		var got struct {
 			Status, StatusDetails, StandardOutputContent, StandardErrorContent string

@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,9 +82,15 @@ func TestRun(t *testing.T) {
 	// Who stops waiting has the command stopped.
 	srv.OnCommand(nil)
 	srv.ForgetLog()
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if _, err := c.Run(ctx, home, "i-1", "a test", "sleep 600"); !errors.Is(err, context.DeadlineExceeded) {
+	go func() {
+		for !slices.ContainsFunc(srv.Log(), func(q fakecfn.Request) bool { return q.Action == "GetCommandInvocation" }) {
+			time.Sleep(5 * time.Millisecond)
+		}
+		cancel()
+	}()
+	if _, err := c.Run(ctx, home, "i-1", "a test", "sleep 600"); !errors.Is(err, context.Canceled) {
 		t.Errorf("stopped: got %v", err)
 	}
 	log := srv.Log()
