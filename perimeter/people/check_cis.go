@@ -385,10 +385,23 @@ func alarmChecks() []*perimeter.Control {
 			if err != nil {
 				return err
 			}
-			return checkAlarm(p, f[1], want.examples())
+			events := want.examples()
+			for _, e := range events {
+				if from := eventSources[f[0]]; from != "" {
+					e["$.eventSource"] = from
+				}
+			}
+			return checkAlarm(p, f[1], events)
 		}))
 	}
 	return out
+}
+
+// eventSources are the services whose events the recommendations are for that do not
+// name one in their patterns; those that are not here are for all services' events.
+var eventSources = map[string]string{
+	"4.2": "signin.amazonaws.com", "4.4": "iam.amazonaws.com", "4.5": "cloudtrail.amazonaws.com", "4.6": "signin.amazonaws.com",
+	"4.10": "ec2.amazonaws.com", "4.11": "ec2.amazonaws.com", "4.12": "ec2.amazonaws.com", "4.14": "ec2.amazonaws.com",
 }
 
 // checkAlarm: of the filters on a trail's log, one sees every event that the

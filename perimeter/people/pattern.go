@@ -156,8 +156,8 @@ func (p pattern) examples() []event {
 // another is the text of a field of which a pattern only says what it is not.
 const another = "another"
 
-// sees says whether the pattern matches an event. An event's source follows from its
-// name; of any other field that it does not have no text is known.
+// sees says whether the pattern matches an event. Of a field that the event does not
+// have no text is known.
 func (p pattern) sees(e event) bool {
 	switch p.join {
 	case "||":
@@ -179,7 +179,7 @@ func (p pattern) sees(e event) bool {
 	match := glob(p.value, got)
 	switch p.op {
 	case "=":
-		return has && match || !has && p.field == "$.eventSource"
+		return has && match
 	case "!=":
 		return !has || !match
 	}

@@ -104,6 +104,10 @@ var subtle = []mutation{
 		p := s.props("AWS::Logs::MetricFilter", "CloudTrailChanges")
 		p["FilterPattern"] = "{ (" + strings.Trim(p["FilterPattern"].(string), "{} ") + ") && ($.sourceIPAddress = \"192.0.2.1\") }"
 	}},
+	{id: "people/cis-4-5", what: "the filter sees another service's events", do: func(s set) {
+		p := s.props("AWS::Logs::MetricFilter", "CloudTrailChanges")
+		p["FilterPattern"] = "{ (" + strings.Trim(p["FilterPattern"].(string), "{} ") + ") && ($.eventSource = \"ec2.amazonaws.com\") }"
+	}},
 	{id: "people/cis-4-5", what: "the alarm rings after a million", do: func(s set) {
 		s.props("AWS::CloudWatch::Alarm", "CloudTrailChanges")["Threshold"] = 1000000
 	}},
