@@ -57,6 +57,11 @@ func Load(path string) (*Set, error) {
 		switch {
 		case looksLike(b):
 		case !st.IsDir():
+			if slices.Contains(endings, strings.ToLower(filepath.Ext(n))) { // it may be broken before its Resources
+				if _, err := build([]File{{n, b}}, nil); err != nil {
+					return nil, err
+				}
+			}
 			return nil, fmt.Errorf("reading templates: %s is none: it has no Resources; want a CloudFormation template, a directory of them, or the name of a site", path)
 		default:
 			continue
