@@ -63,7 +63,7 @@ func (tx *Transaction) gather(out []value, t *target, index int) []value {
 	}
 	if t.count {
 		n := len(out) - from
-		out = append(out[:from], value{v: t.v, key: t.key, lower: t.key, text: strconv.Itoa(n)})
+		out = append(out[:from], value{v: t.v, key: t.counted, lower: t.key, text: strconv.Itoa(n)})
 	}
 	return out
 }

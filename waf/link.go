@@ -11,6 +11,9 @@ func (l *loader) finish() (*Engine, error) {
 	if l.pending != nil {
 		return nil, seclang.Errorf(l.pending.pos, "the rule says chain and no rule follows it")
 	}
+	if err := l.unopened(); err != nil {
+		return nil, err
+	}
 	e := &Engine{settings: l.settings, rules: l.rules, marks: l.marks, keyIDs: map[string]uint16{}, store: newStore()}
 	named := map[int]bool{}
 	for i, r := range l.rules {

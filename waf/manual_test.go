@@ -64,7 +64,7 @@ func TestManual(t *testing.T) {
 		load := func(list string, want bool) {
 			for item := range strings.FieldsFuncSeq(list, func(c rune) bool { return c == '·' || c == '\n' }) {
 				item = strings.TrimSpace(item)
-				_, err := Compile(fsys, Directives("SecRule ARGS a \"id:99,tag:t,msg:m\"\n"+strings.Replace(m.rule, "%", item, 1)))
+				_, err := Compile(fsys, Directives("SecRule ARGS a \"id:99,tag:t,msg:m\"\nSecAction \"id:9998,pass,initcol:ip=a,initcol:global=a,initcol:resource=a,initcol:session=a,initcol:user=a\"\n"+strings.Replace(m.rule, "%", item, 1)))
 				switch {
 				case want && err != nil:
 					t.Errorf("%s: %s: %v, want no error", m.kind, item, err)

@@ -47,15 +47,16 @@ type rule struct {
 // A target is one variable that a rule reads, with the values of it that the
 // rule leaves out.
 type target struct {
-	v      varID
-	key    string         // in lower case; empty for all
-	rx     *regexp.Regexp // over keys in lower case
-	prefix string         // in lower case: rx is just that keys begin so
-	within string         // in lower case: rx is of no key without it; empty if not known
-	slot   int            // of TX with a key: its place; -1 otherwise
-	slots  []int          // of TX otherwise: the places of the keys
-	count  bool
-	except []exception
+	v       varID
+	key     string         // in lower case; empty for all
+	rx      *regexp.Regexp // over keys in lower case
+	prefix  string         // in lower case: rx is just that keys begin so
+	within  string         // in lower case: rx is of no key without it; empty if not known
+	slot    int            // of TX with a key: its place; -1 otherwise
+	slots   []int          // of TX otherwise: the places of the keys
+	count   bool
+	counted string // what the value of a count has for key
+	except  []exception
 }
 
 // An exception takes values of one variable out of a target.
@@ -163,6 +164,9 @@ func (l *loader) addTargets(r *rule, ts []seclang.Target) error {
 		}
 		if !t.Except {
 			added := target{v: v, key: key, rx: rx, count: t.Count, slot: -1}
+			if added.counted = key; t.Regexp {
+				added.counted = "/" + t.Key + "/"
+			}
 			if t.Regexp && plainPrefix().MatchString(t.Key) {
 				added.prefix = strings.ToLower(t.Key[1:])
 			} else if t.Regexp {

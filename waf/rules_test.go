@@ -292,7 +292,7 @@ func TestUnsupported(t *testing.T) {
 		`SecRule ARGS "x" "id:1"` + "\n" + `SecRule ARGS "x" "id:1"`, `SecRule ARGS "x" "id:1,chain"` + "\n" + `SecRule ARGS "x" "deny"`, `SecRule ARGS "x" "id:1,chain"` + "\nSecMarker X",
 		`SecRuleUpdateTargetById 7 "!ARGS"`, `SecRuleRemoveById x`, `SecRuleEngine Maybe`, `SecNothing On`, `SecRequestBodyLimit -1`, `SecUploadKeepFiles On`,
 		`SecDefaultAction "phase:1,log"`, `SecDefaultAction "log,pass"`, `SecDefaultAction "phase:1,id:1,pass"`, `SecRuleScript x.lua`, `SecRemoteRules x y`,
-		`SecRule XML:/a/b "x" "id:1"`,
+		`SecRule XML:/a/b "x" "id:1"`, `SecAction "id:1,pass,setvar:ip.n=1"`, `SecAction "id:1,pass,expirevar:ip.n=1"`, `SecRule IP:n "x" "id:1"`, `SecAction "id:1,pass,initcol:global=x,setvar:ip.n=1"`,
 	} {
 		if _, err := Compile(fstest.MapFS{}, Directives("\n"+rules)); err == nil || !strings.Contains(err.Error(), "inline:") {
 			t.Errorf("%s: got %v, want an error with its place", rules, err)

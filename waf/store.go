@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/ringwall/ringwall/waf/internal/seclang"
 )
 
 // A store keeps values from request to request: IP, GLOBAL, SESSION, USER and
@@ -78,6 +80,52 @@ func (a *initcol) run(tx *Transaction, _ *rule) {
 		}
 	}
 	tx.stores = append(tx.stores, storeRef{a.v, strings.Clone(tx.expand(a.key))})
+}
+
+// unopened is an error where a rule keeps or reads stored values of which no rule
+// says whose they are: nothing would be kept.
+func (l *loader) unopened() error {
+	opened := map[varID]bool{vTX: true}
+	each := func(f func(c *rule) error) error {
+		for _, r := range l.rules {
+			for c := r; c != nil; c = c.chain {
+				if err := f(c); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	_ = each(func(c *rule) error {
+		for _, x := range c.effects {
+			if open, ok := x.(*initcol); ok {
+				opened[open.v] = true
+			}
+		}
+		return nil
+	})
+	return each(func(c *rule) error {
+		var used []varID
+		for _, x := range c.effects {
+			switch k := x.(type) {
+			case *setvar:
+				used = append(used, k.v)
+			case *expirevar:
+				used = append(used, k.v)
+			}
+		}
+		for i := range c.targets {
+			if v := c.targets[i].v; vars[v].kind == kindStore {
+				used = append(used, v)
+			}
+		}
+		for _, v := range used {
+			if name := vars[v].name; !opened[v] {
+				return seclang.Errorf(c.pos, "the rule uses %s, and no rule says whose values it has: want one with initcol:%s=%%{REMOTE_ADDR}, or another key", name, strings.ToLower(name))
+			}
+		}
+		return nil
+	})
 }
 
 // expirevar:ip.name=60 gives a value an age, in seconds.
