@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -86,7 +87,11 @@ func (tx *Transaction) readBody(r *http.Request) (*Interruption, error) {
 	kept := make([]byte, 0, min(max(r.ContentLength, 0), bodyRoom)+bytes.MinRead)
 	for {
 		if len(kept) == cap(kept) {
-			kept = append(kept, 0)[:len(kept)]
+			more := len(kept)
+			if left := r.ContentLength - int64(len(kept)); left >= 0 {
+				more = int(min(int64(more), left)) + bytes.MinRead
+			}
+			kept = slices.Grow(kept, more)
 		}
 		n, err := r.Body.Read(kept[len(kept):cap(kept)])
 		part := kept[len(kept) : len(kept)+n]

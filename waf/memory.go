@@ -11,7 +11,7 @@ type arena struct {
 
 const (
 	firstSlab = 16 << 10
-	keepSlab  = 256 << 10 // larger ones are not kept for the next transaction
+	keepSlab  = 1 << 20 // larger ones are not kept for the next transaction
 )
 
 // alloc returns n bytes of undefined content, whose capacity is n.

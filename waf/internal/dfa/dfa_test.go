@@ -84,37 +84,50 @@ func seeded(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-func TestAgreesWithRegexp(t *testing.T) {
-	r := seeded(t)
-	sets := map[string]*Set{"all": compile(t, hardPatterns, Options{}), "no memory": compile(t, hardPatterns, Options{Budget: 1})}
-	want := make([]func([]byte) bool, len(hardPatterns))
-	single := make([]*Set, len(hardPatterns))
+// A comparer asks package regexp, sets of all hard patterns, and a set of each.
+type comparer struct {
+	sets   map[string]*Set
+	single []*Set
+	want   []func([]byte) bool
+}
+
+func newComparer(t testing.TB) *comparer {
+	c := &comparer{sets: map[string]*Set{"all": compile(t, hardPatterns, Options{}), "no memory": compile(t, hardPatterns, Options{Budget: 1})}}
 	for i, p := range hardPatterns {
-		want[i] = matcher(t, p)
-		single[i] = compile(t, hardPatterns[i:i+1], Options{})
+		c.want = append(c.want, matcher(t, p))
+		c.single = append(c.single, compile(t, hardPatterns[i:i+1], Options{}))
 	}
+	return c
+}
+
+func (c *comparer) compare(t testing.TB, b []byte) {
+	t.Helper()
+	right := NewBitset(len(c.want))
+	for i, w := range c.want {
+		one := NewBitset(1)
+		c.single[i].Scan(b, one)
+		if w(b) {
+			right.Add(i)
+		}
+		if one.Has(0) != right.Has(i) {
+			t.Fatalf("%v on %q: got %v, want %v", hardPatterns[i], b, one.Has(0), right.Has(i))
+		}
+	}
+	for name, s := range c.sets {
+		got := NewBitset(s.Len())
+		s.Scan(b, got)
+		for i, p := range hardPatterns {
+			if got.Has(i) != right.Has(i) {
+				t.Fatalf("%s: %v on %q: got %v, want %v", name, p, b, got.Has(i), right.Has(i))
+			}
+		}
+	}
+}
+
+func TestAgreesWithRegexp(t *testing.T) {
+	r, c := seeded(t), newComparer(t)
 	for range 20000 {
-		b := hardString(r)
-		var right Bitset = NewBitset(len(want))
-		for i, w := range want {
-			one := NewBitset(1)
-			single[i].Scan(b, one)
-			if w(b) {
-				right.Add(i)
-			}
-			if one.Has(0) != right.Has(i) {
-				t.Fatalf("%v on %q: got %v, want %v", hardPatterns[i], b, one.Has(0), right.Has(i))
-			}
-		}
-		for name, s := range sets {
-			got := NewBitset(s.Len())
-			s.Scan(b, got)
-			for i, p := range hardPatterns {
-				if got.Has(i) != right.Has(i) {
-					t.Fatalf("%s: %v on %q: got %v, want %v", name, p, b, got.Has(i), right.Has(i))
-				}
-			}
-		}
+		c.compare(t, hardString(r))
 	}
 }
 
@@ -132,6 +145,9 @@ func TestManyReaders(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(g), 1))
 			for range 300 {
 				b := append(hardString(r), hardString(r)...)
+				if r.IntN(10) == 0 {
+					b = bytes.Repeat(b, 1+2*longText/(1+len(b))) // read in parts
+				}
 				got := NewBitset(s.Len())
 				s.Scan(b, got)
 				for i, w := range want {

@@ -36,6 +36,9 @@ func readAll(ds []*lazy, b []byte, hits Bitset) {
 // readSome is readAll for up to abreast automata, whose characters begin and end
 // at the same places.
 func readSome(ds []*lazy, b []byte, hits Bitset) {
+	if len(b) >= longText && len(ds) <= 2 && ds[0].splits() && ds[len(ds)-1].splits() && readParts(ds, b, hits) {
+		return
+	}
 	if len(ds) == 1 {
 		c := ds[0].cursor()
 		c.finish(b, 0, hits)

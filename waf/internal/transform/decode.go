@@ -132,12 +132,49 @@ func fromIIS(high, low byte) byte {
 }
 
 func htmlEntityDecode(dst, src []byte) ([]byte, bool) {
-	if bytes.IndexByte(src, '&') < 0 {
+	i := bytes.IndexByte(src, '&')
+	if i < 0 {
 		return src, false
 	}
-	s := html.UnescapeString(string(src))
-	dst = append(dst[:0], s...)
+	dst = append(dst[:0], src[:i]...)
+	for i < len(src) {
+		n := reference(src[i:])
+		if n == 1 {
+			dst = append(dst, '&')
+		} else {
+			// Whether more text follows matters to the reader, and what text does not.
+			const pad = "   "
+			after := min(len(pad), len(src)-i-n)
+			s := html.UnescapeString(string(src[i:i+n]) + pad[:after])
+			dst = append(dst, s[:len(s)-after]...)
+		}
+		i += n
+		n = bytes.IndexByte(src[i:], '&')
+		if n < 0 {
+			n = len(src) - i
+		}
+		dst = append(dst, src[i:i+n]...)
+		i += n
+	}
 	return dst, len(dst) != len(src)
+}
+
+// reference is the length of what may be a character reference at the start of s,
+// which is an ampersand: 1 if there is none.
+func reference(s []byte) int {
+	n := 1
+	if n < len(s) && s[n] == '#' {
+		n++
+	}
+	for ; n < len(s); n++ {
+		if c := s[n] | 0x20; (c < 'a' || c > 'z') && (s[n] < '0' || s[n] > '9') {
+			break
+		}
+	}
+	if n > 1 && n < len(s) && s[n] == ';' {
+		n++
+	}
+	return n
 }
 
 func jsDecode(dst, src []byte) ([]byte, bool) {
