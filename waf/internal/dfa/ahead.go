@@ -13,7 +13,8 @@ func (s *Set) Ahead(chars string) {
 
 func (d *lazy) lookAhead(chars string) {
 	t := d.table.Load()
-	for i, n := 1, t.made; i < n; i++ {
+	n := t.made
+	for i := 1; i < n; i++ {
 		row := uint32(i) * d.stride
 		for _, c := range []byte(chars) {
 			class := int(d.class[c])
@@ -24,6 +25,30 @@ func (d *lazy) lookAhead(chars string) {
 			if t, e = d.entry(t, row, class); e == 0 {
 				return // there is no room
 			}
+		}
+	}
+	for i := 1; i < t.made; i++ {
+		d.join(t, uint32(i)*d.stride, chars+" ;&=")
+	}
+}
+
+// join makes those entries of a row that lead to states that are there.
+func (d *lazy) join(t *table, row uint32, chars string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.table.Load() != t {
+		return
+	}
+	from := &t.states[row/d.stride]
+	for _, ch := range []byte(chars) {
+		class := int(d.class[ch])
+		at := &t.rows[row+uint32(class)]
+		if class == 0 || *at != 0 {
+			continue
+		}
+		c := d.step.step(from, class)
+		if next, ok := d.known[string(d.keyOf(&c))]; ok {
+			d.enter(t, row, class, next, len(c.hits) > 0)
 		}
 	}
 }

@@ -37,8 +37,10 @@ type lazy struct {
 	key     []byte
 	strayed int // steps made without the table since it was full
 	spare   sync.Pool
-	always  []int32 // patterns that match every text
-	lone    bool    // there is one pattern only, so that reading may end when it is found
+	always  []int32       // patterns that match every text
+	seams   atomic.Uint32 // texts that were read in parts
+	torn    atomic.Uint32 // of these, those of which a part had to read on
+	lone    bool          // there is one pattern only, so that reading may end when it is found
 }
 
 // A maker computes states. What it gives is valid until it is next asked.
@@ -48,11 +50,12 @@ type maker interface {
 }
 
 type table struct {
-	first  uint32 // the row before any character
-	epoch  int    // rows of another epoch mean other states
-	rows   []uint32
-	states []config // states[row/stride]
-	made   int
+	first   uint32 // the row before any character
+	epoch   int    // rows of another epoch mean other states
+	rows    []uint32
+	states  []config // states[row/stride]
+	made    int
+	middles [numKinds]uint32 // the rows of texts begun in the middle, by the kind of the character before
 }
 
 const (
@@ -76,6 +79,7 @@ func newLazy(p *prog, budget int, m maker) *lazy {
 			d.class[c] = uint8(class)
 		}
 	}
+	d.plain, _ = m.(*stepper)
 	d.reset()
 	return d
 }
@@ -89,7 +93,6 @@ func (d *lazy) reset() {
 	t := &table{epoch: epoch, made: 1, rows: make([]uint32, firstStates*d.stride), states: make([]config, firstStates)}
 	d.known, d.used, d.strayed = map[string]uint32{}, 4*len(t.rows), 0
 	d.fresh = make([]uint32, numKinds*(d.p.numClass+1))
-	d.plain, _ = any(d.step).(*stepper)
 	c := d.step.first()
 	t.first = d.stride
 	d.addState(t, &c)
@@ -162,8 +165,7 @@ func (d *lazy) entry(t *table, row uint32, class int) (*table, uint32) {
 		}
 		row = r
 	}
-	at := &cur.rows[row+uint32(class)]
-	if e := *at; e != 0 {
+	if e := cur.rows[row+uint32(class)]; e != 0 {
 		return cur, e
 	}
 	c := d.step.step(from, class)
@@ -173,16 +175,20 @@ func (d *lazy) entry(t *table, row uint32, class int) (*table, uint32) {
 			return t, 0
 		}
 		next = d.addState(cur, &c)
-		at = &cur.rows[row+uint32(class)]
 	}
-	if len(c.hits) > 0 {
+	return cur, d.enter(cur, row, class, next, len(c.hits) > 0)
+}
+
+// enter makes an entry of a step that was just taken. The lock is held.
+func (d *lazy) enter(t *table, row uint32, class int, next uint32, hits bool) uint32 {
+	if hits {
 		next = -next
 	}
 	if d.plain != nil && d.plain.fresh {
-		d.fresh[int(from.kind)*(d.p.numClass+1)+class] = next
+		d.fresh[int(t.states[row/d.stride].kind)*(d.p.numClass+1)+class] = next
 	}
-	atomic.StoreUint32(at, next)
-	return cur, next
+	atomic.StoreUint32(&t.rows[row+uint32(class)], next)
+	return next
 }
 
 // room makes sure that the table can take another state.
@@ -196,6 +202,7 @@ func (d *lazy) room(t *table) (*table, bool) {
 	n := &table{first: t.first, epoch: t.epoch, made: t.made, rows: make([]uint32, 2*len(t.rows)), states: make([]config, 2*len(t.states))}
 	copy(n.rows, t.rows)
 	copy(n.states, t.states)
+	n.middles = t.middles
 	d.used += 4 * len(t.rows)
 	d.table.Store(n)
 	return n, true
