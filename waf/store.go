@@ -85,47 +85,44 @@ func (a *initcol) run(tx *Transaction, _ *rule) {
 // unopened is an error where a rule keeps or reads stored values of which no rule
 // says whose they are: nothing would be kept.
 func (l *loader) unopened() error {
+	var all []*rule
 	opened := map[varID]bool{vTX: true}
-	each := func(f func(c *rule) error) error {
-		for _, r := range l.rules {
-			for c := r; c != nil; c = c.chain {
-				if err := f(c); err != nil {
-					return err
+	for _, r := range l.rules {
+		for c := r; c != nil; c = c.chain {
+			all = append(all, c)
+			for _, x := range c.effects {
+				if open, ok := x.(*initcol); ok {
+					opened[open.v] = true
 				}
 			}
 		}
-		return nil
 	}
-	_ = each(func(c *rule) error {
-		for _, x := range c.effects {
-			if open, ok := x.(*initcol); ok {
-				opened[open.v] = true
-			}
-		}
-		return nil
-	})
-	return each(func(c *rule) error {
-		var used []varID
-		for _, x := range c.effects {
-			switch k := x.(type) {
-			case *setvar:
-				used = append(used, k.v)
-			case *expirevar:
-				used = append(used, k.v)
-			}
-		}
-		for i := range c.targets {
-			if v := c.targets[i].v; vars[v].kind == kindStore {
-				used = append(used, v)
-			}
-		}
-		for _, v := range used {
+	for _, c := range all {
+		for _, v := range c.stored() {
 			if name := vars[v].name; !opened[v] {
 				return seclang.Errorf(c.pos, "the rule uses %s, and no rule says whose values it has: want one with initcol:%s=%%{REMOTE_ADDR}, or another key", name, strings.ToLower(name))
 			}
 		}
-		return nil
-	})
+	}
+	return nil
+}
+
+// stored are the collections that a rule reads, and those that it sets values of.
+func (r *rule) stored() (out []varID) {
+	for _, x := range r.effects {
+		switch k := x.(type) {
+		case *setvar:
+			out = append(out, k.v)
+		case *expirevar:
+			out = append(out, k.v)
+		}
+	}
+	for i := range r.targets {
+		if v := r.targets[i].v; vars[v].kind == kindStore {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // expirevar:ip.name=60 gives a value an age, in seconds.
