@@ -145,7 +145,7 @@ func TestManyReaders(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(g), 1))
 			for range 300 {
 				b := append(hardString(r), hardString(r)...)
-				if r.IntN(10) == 0 {
+				if r.IntN(40) == 0 {
 					b = bytes.Repeat(b, 1+2*longText/(1+len(b))) // read in parts
 				}
 				got := NewBitset(s.Len())
