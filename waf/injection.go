@@ -55,9 +55,7 @@ var sqlWordList string
 var sqlWords = sync.OnceValue(func() *wordList {
 	l := &wordList{all: map[string]struct{}{}}
 	for w := range strings.FieldsSeq(sqlWordList) {
-		var lower [longestSQLWord]byte
-		copy(lower[:], w)
-		l.all[w], l.starts[startOf(lower, len(w))] = struct{}{}, true
+		l.all[w], l.starts[startOf(w)] = struct{}{}, true
 	}
 	return l
 })
@@ -120,10 +118,11 @@ func noSQL(v string) bool {
 }
 
 func isSQLWord(w string) bool {
-	var lower [longestSQLWord]byte
-	if len(w) > len(lower) {
+	words := sqlWords()
+	if len(w) > longestSQLWord || !words.starts[startOf(w)] {
 		return false
 	}
+	var lower [longestSQLWord]byte
 	for i := range len(w) {
 		c := w[i]
 		if c >= 'A' && c <= 'Z' {
@@ -131,17 +130,17 @@ func isSQLWord(w string) bool {
 		}
 		lower[i] = c
 	}
-	words := sqlWords()
-	if !words.starts[startOf(lower, len(w))] {
-		return false
-	}
 	_, ok := words.all[string(lower[:len(w)])]
 	return ok
 }
 
-// startOf is a number of a word's length and its first characters.
-func startOf(lower [longestSQLWord]byte, n int) int {
-	return (int(lower[0]) + int(lower[1])<<4 + int(lower[2])<<7 + n*29) % sqlStarts
+// startOf is a number of a word's length and its first letters, in either case.
+func startOf(w string) int {
+	n := len(w) * 29
+	for i := range min(len(w), 3) {
+		n += int(w[i]|0x20) << (4 * i)
+	}
+	return n % sqlStarts
 }
 
 // Kinds of bytes in texts that noSQL knows.

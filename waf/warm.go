@@ -26,6 +26,9 @@ func (e *Engine) warm() {
 		}
 		w.play(h, i)
 	}
+	for range warmLast {
+		w.play(h, plainGET)
+	}
 	e.spare.Store(e.pool.Get().(*Transaction))
 }
 
@@ -63,7 +66,11 @@ var warmNext = [numAlphabets]string{
 
 const letters = "abcdefghijklmnopqrstuvwxyz"
 
-const warmRequests = 30
+const (
+	warmRequests = 30
+	warmLast     = 20 // of the kind that comes most
+	plainGET     = 5  // such a request's number
+)
 
 // A warmer makes up requests.
 type warmer struct{ r *rand.Rand }

@@ -2,6 +2,7 @@ package body
 
 import (
 	"bytes"
+	"encoding/binary"
 
 	"github.com/ringwall/ringwall/waf/internal/transform"
 )
@@ -55,12 +56,7 @@ func unescape(s []byte, buf *Buffer) []byte {
 		if n > 0 {
 			at := len(out)
 			out = append(out, s[:n]...)
-			for k, c := range out[at:] {
-				if c == '+' {
-					c = ' '
-				}
-				out[at+k] = c
-			}
+			spaces(out[at:])
 		} else if n = 3; len(s) >= 3 && digit[s[1]] >= 0 && digit[s[2]] >= 0 {
 			out = append(out, byte(digit[s[1]])<<4|byte(digit[s[2]]))
 		} else {
@@ -70,4 +66,20 @@ func unescape(s []byte, buf *Buffer) []byte {
 	}
 	buf.back(len(s), out)
 	return out[:len(out):len(out)]
+}
+
+// spaces makes plus signs spaces, eight bytes at a time.
+func spaces(b []byte) {
+	const each, low = 0x0101010101010101, 0x7f7f7f7f7f7f7f7f
+	for ; len(b) >= 8; b = b[8:] {
+		x := binary.LittleEndian.Uint64(b)
+		y := x ^ '+'*each
+		is := ^((y&low + low) | y | low) >> 7 // 1 in each byte that is a plus
+		binary.LittleEndian.PutUint64(b, x^is*('+'^' '))
+	}
+	for i, c := range b {
+		if c == '+' {
+			b[i] = ' '
+		}
+	}
 }
